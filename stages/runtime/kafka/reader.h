@@ -1,0 +1,45 @@
+/**
+ * @file reader.h
+ * @brief Read partitions of a topic without a group: the command line, tables.
+ *
+ * Model: one thread. Records come in the order in which partitions deliver; a record is borrowed
+ * until the next call. Reads committed records only.
+ */
+#ifndef MILL_READER_H
+#define MILL_READER_H
+
+#include "kafka/client.h"
+#include "stage.h"
+
+struct mill_reader;
+
+enum { MILL_READ_START = -2, MILL_READ_END = -1 };
+
+/** @own new */
+enum mill_code mill_reader_new(struct mill_reader **out, const struct mill_kafka_conf *conf,
+                               struct mill_err *err) MILL_NODISCARD;
+void mill_reader_free(struct mill_reader *r);
+/** @brief Number of partitions. @return MILL_OK; MILL_E_NOENT; MILL_E_IO */
+enum mill_code mill_reader_partitions(struct mill_reader *r, const char *topic, int32_t *n,
+                                      struct mill_err *err) MILL_NODISCARD;
+/** @brief Log start and high watermark (uncommitted: the real end of the log). */
+enum mill_code mill_reader_marks(struct mill_reader *r, const char *topic, int32_t partition,
+                                 int64_t *low, int64_t *high, struct mill_err *err) MILL_NODISCARD;
+/** @brief First offset at or after a time; the end of the log if there is none. */
+enum mill_code mill_reader_offset_at(struct mill_reader *r, const char *topic, int32_t partition,
+                                     int64_t time_ms, int64_t *offset,
+                                     struct mill_err *err) MILL_NODISCARD;
+/** @brief Add a partition to what is read, from offset (or MILL_READ_START, MILL_READ_END). */
+enum mill_code mill_reader_add(struct mill_reader *r, const char *topic, int32_t partition,
+                               int64_t offset, struct mill_err *err) MILL_NODISCARD;
+enum mill_code mill_reader_remove(struct mill_reader *r, const char *topic, int32_t partition,
+                                  struct mill_err *err) MILL_NODISCARD;
+/** @brief Next record. @param in out: port, value, origin are not set.
+ *  @return MILL_OK with *got; *got false after wait_ms without a record; MILL_E_KAFKA */
+enum mill_code mill_reader_next(struct mill_reader *r, int wait_ms, struct mill_record *in,
+                                bool *got, struct mill_err *err) MILL_NODISCARD;
+/** @brief Position (next offset to be read), counting transaction markers; -1 if nothing was
+ *  read yet. */
+int64_t mill_reader_position(struct mill_reader *r, const char *topic, int32_t partition);
+
+#endif

@@ -1,0 +1,46 @@
+/**
+ * @file sink.h
+ * @brief A stage that delivers to another system: it keeps records and commits offsets itself.
+ *
+ * Model: for each assigned partition on_assign is called before its records, on_revoke after the
+ * last one. on_record keeps (copies) what it needs and returns MILL_DONE; nothing is committed
+ * until the sink calls mill_sink_commit. The in port's topic option may name several topics,
+ * separated by commas. A sink writes no transaction.
+ */
+#ifndef MILL_SINK_H
+#define MILL_SINK_H
+
+#include "stage.h"
+
+struct mill_position {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;           /**< committed offset; -1 = none */
+    struct mill_str metadata; /**< committed with it; empty if none */
+    char topic_id[37]; /**< the broker's id of the topic, UUID text or base64 as it gives it */
+    int64_t low, high; /**< log start, and high watermark, when assigned */
+};
+
+struct mill_sink {
+    /** @param start in: where the runtime would begin (committed offset, else log start); out:
+     * where to begin. MILL_DONE, or MILL_STOP with err. */
+    enum mill_verdict (*on_assign)(struct mill_ctx *ctx, const struct mill_position *at,
+                                   int64_t *start, struct mill_err *err);
+    /** @param lost true when the group has already given the partition away: commit nothing */
+    void (*on_revoke)(struct mill_ctx *ctx, const char *topic, int32_t partition, bool lost);
+};
+
+/** @brief Commit an offset with metadata, synchronously. @param next offset of the first record
+ *  not delivered. @return MILL_OK; MILL_E_STATE when the group refused (stale owner): stop using
+ * the partition; MILL_E_KAFKA when it is not known whether it was taken */
+enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                int64_t next, struct mill_str metadata,
+                                struct mill_err *err) MILL_NODISCARD;
+/** @brief Stop and start fetching a partition (memory budget). */
+void mill_sink_pause(struct mill_ctx *ctx, const char *topic, int32_t partition, bool pause);
+/** @brief Writer's schema text of a registry id, from the runtime's cached registry.
+ *  @return MILL_OK; MILL_E_NOENT; MILL_E_IO. @own borrowed for the process's life */
+enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,
+                                struct mill_err *err) MILL_NODISCARD;
+
+#endif
