@@ -1,0 +1,62 @@
+"""The broker (Apache Kafka) and the schema registry (Apicurio) from Maven Central."""
+import re
+import tarfile
+from . import part_apt
+from .base import CACHE, PINS, Fail, check_sha256, fresh_dir, run
+
+_POM = (PINS / "broker.pom.xml").read_text()
+KAFKA = re.search(r"kafka_2\.13</artifactId>\s*<version>([^<]+)", _POM).group(1)
+BROKER = CACHE / "kafka" / KAFKA
+
+REGISTRY_VERSION = "3.0.9"  # newer ones want Java 21
+REGISTRY_SHA256 = "2b28181501a20cbf6efcd77f9b7153908fc01f3d3a7c32024c0bd9e1b04c8a43"
+REGISTRY = CACHE / "apicurio-registry" / REGISTRY_VERSION
+REGISTRY_JAR = REGISTRY / f"apicurio-registry-app-{REGISTRY_VERSION}-runner.jar"
+
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
+MAVEN = ["mvn", "-q", "-B", "-Dstyle.color=never"]
+
+
+def broker_ready() -> bool:
+    return (BROKER / "jars").is_dir() and part_apt.java_ok()
+
+
+def make_broker() -> None:
+    part_apt.java()
+    if (BROKER / "jars").is_dir():
+        return
+    part_apt.maven()
+    with fresh_dir(BROKER) as root:
+        (root / "pom.xml").write_text(_POM)
+        run(f"broker: Apache Kafka {KAFKA} (44 MB)",
+            [*MAVEN, f"{PLUGIN}:3.8.1:copy-dependencies", "-DincludeScope=runtime",
+             f"-DoutputDirectory={root}/jars"], cwd=root)
+        pinned = dict(reversed(line.split()) for line in
+                      (PINS / "broker.sha256").read_text().splitlines())
+        found = {p.name for p in (root / "jars").iterdir()}
+        if found != set(pinned):
+            raise Fail(f"broker: jars differ from pins/broker.sha256: {sorted(found ^ set(pinned))}")
+        for name, digest in pinned.items():
+            check_sha256(root / "jars" / name, digest)
+
+
+def registry_ready() -> bool:
+    return REGISTRY_JAR.exists() and part_apt.java_ok()
+
+
+def make_registry() -> None:
+    part_apt.java()
+    if REGISTRY_JAR.exists():
+        return
+    part_apt.maven()
+    with fresh_dir(REGISTRY) as root:
+        # Plugin 2.10: it fetches the artifact alone. Later ones read its parent's POM first, which
+        # was never published.
+        run(f"registry: Apicurio Registry {REGISTRY_VERSION} (142 MB)",
+            [*MAVEN, f"{PLUGIN}:2.10:copy", f"-DoutputDirectory={root}", "-Dartifact="
+             f"io.apicurio:apicurio-registry-app:{REGISTRY_VERSION}:tar.gz:all"], cwd=root)
+        archive = root / f"apicurio-registry-app-{REGISTRY_VERSION}-all.tar.gz"
+        check_sha256(archive, REGISTRY_SHA256)
+        with tarfile.open(archive) as tar:
+            tar.extractall(root)  # pinned by sha256 above
+        archive.unlink()

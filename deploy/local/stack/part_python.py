@@ -1,0 +1,47 @@
+"""The Python environment in the cache: DuckDB, a Kafka client, Avro and S3 that share no code
+with Sendmill. Named by the hash of what is pinned, so that a changed pin makes a new one."""
+import hashlib
+import sys
+from pathlib import Path
+from . import part_apt
+from .base import CACHE, LOCAL, Fail, check_sha256, fresh_dir, run
+
+REQUIREMENTS = LOCAL / "requirements.txt"
+_ID = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+VENV = CACHE / "venv" / f"py{sys.version_info[0]}.{sys.version_info[1]}-{_ID}"
+PYTHON = VENV / "bin/python"
+_DONE = VENV / ".complete"  # a venv cannot be renamed into place: its scripts carry its path
+
+
+def ready() -> bool:
+    return _DONE.exists()
+
+
+def _bare_venv() -> None:
+    if not (VENV / "bin/pip").exists():
+        part_apt.install(["python3-venv"], "the Python environment")
+        run("python: environment", [sys.executable, "-m", "venv", "--clear", VENV])
+
+
+def make() -> None:
+    _bare_venv()
+    run("python: DuckDB, Kafka, Avro, S3 clients",
+        [PYTHON, "-m", "pip", "-q", "--disable-pip-version-check", "install", "--require-hashes",
+         "--only-binary", ":all:", "-r", REQUIREMENTS])
+    _DONE.touch()
+
+
+def download(requirement: str, digest: str, into: Path, options: list[str]) -> Path:
+    """Fetch one pinned file of a package; returns its path."""
+    from .base import locked
+    name = requirement.split("==")[0]
+    with locked(CACHE / "lock" / "python"):
+        _bare_venv()
+    into.mkdir(parents=True, exist_ok=True)
+    run(f"{name}: {requirement}", [PYTHON, "-m", "pip", "-q", "--disable-pip-version-check",
+                                   "download", "--no-deps", *options, "-d", into, requirement])
+    files = [p for p in into.iterdir() if p.name.lower().startswith((name, name.replace("-", "_")))]
+    if len(files) != 1:
+        raise Fail(f"{requirement}: expected one file, got {[p.name for p in files]}")
+    check_sha256(files[0], digest)
+    return files[0]
