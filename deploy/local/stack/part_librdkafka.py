@@ -76,7 +76,7 @@ def relocate(root: Path) -> None:
     pc.write_text(re.sub(r"(?m)^(Requires|Libs)\.private:.*\n", "", text))
     for extra in [*root.glob("usr/lib/*/*++*"), *root.glob("usr/lib/*/*.a"),
                   *root.glob("usr/lib/*/pkgconfig/*++*")]:
-        extra.unlink()
+        extra.unlink(missing_ok=True)
 
 
 def make() -> None:
