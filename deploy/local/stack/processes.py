@@ -1,0 +1,101 @@
+"""Sendmill's own processes: builds them, writes one .conf each, makes the topics."""
+import os
+import subprocess
+from pathlib import Path
+from . import infra, part_librdkafka, probe, render
+from .base import REPO, Fail, run, say, tail
+from .instance import BUCKET, Instance, write_private
+from .supervise import Program
+from .topology import Process
+
+
+def build(i: Instance) -> None:
+    """Build the release tree; a build named by $SENDMILL_BUILD is its owner's, used as it is."""
+    if os.environ.get("SENDMILL_BUILD"):
+        if not (i.build / "bin").is_dir():
+            raise Fail(f"SENDMILL_BUILD={i.build}: no bin/ in it; build it first")
+        return
+    env = {}
+    pc = part_librdkafka.pkg_config_dir()
+    if pc:
+        env["PKG_CONFIG_PATH"] = f"{pc}:{os.environ.get('PKG_CONFIG_PATH', '')}".rstrip(":")
+    if not (i.build / "build.ninja").exists():
+        run("build: configure", ["cmake", "--preset", "release"], cwd=REPO, env=env)
+    dry = subprocess.run(["ninja", "-n", "-C", i.build], capture_output=True, text=True)
+    if dry.returncode != 0 or "no work to do" not in dry.stdout:
+        run("build: release", ["cmake", "--build", "--preset", "release"], cwd=REPO, env=env)
+
+
+def values(i: Instance) -> dict[str, str]:
+    """What the templates of conf/ may use."""
+    infra.webhook_key(i)
+    return {
+        "BROKERS": i.brokers, "REGISTRY": i.registry,
+        "STATE": i.path("data"), "SECRETS": i.path("secrets"),
+        "INGEST_LISTEN": f"127.0.0.1:{i.ports['ingest']}",
+        "S3_ENDPOINT": i.url("s3"), "S3_BUCKET": BUCKET,
+        "SENDGRID_URL": os.environ.get("SENDMILL_SENDGRID_URL", i.url("provider")),
+        "SENDGRID_KEY_FILE": _sendgrid_key(i),
+        "SMTP_URL": os.environ.get("SENDMILL_SMTP_URL", f"smtp://127.0.0.1:{i.ports['smtp']}"),
+        "WEBHOOK_PUBLIC_KEY": i.secret("webhook_public")}
+
+
+def _sendgrid_key(i: Instance) -> Path:
+    given = os.environ.get("SENDMILL_SENDGRID_KEY")
+    if not given:
+        return i.path("secrets", "sendgrid_key")
+    path = i.path("secrets", "sendgrid_key_given")
+    write_private(path, given + "\n")
+    return path
+
+
+def write_conf(i: Instance, p: Process, known: dict[str, str]) -> Path:
+    """conf/common, conf/<process>, then what the topology says; later lines win nothing: a key
+    that stands twice is an error that the process reports."""
+    mine = {**known, "STATUS_PORT": p.status_port, "PROCESS": p.name}
+    parts = [render.text(render.CONF / "common.conf.in", mine)]
+    own = render.CONF / f"{p.name}.conf.in"
+    if own.exists():
+        parts.append(render.text(own, mine))
+    lines = [f"in.{k} = {v}" for k, v in p.ports_in.items()]
+    lines += [f"out.{k} = {v}" for k, v in p.ports_out.items()]
+    lines += [f"{k} = {v}" for k, v in p.options.items()]
+    parts.append("# from the topology\n" + "\n".join(lines) + "\n")
+    path = i.path("conf", p.name + ".conf")
+    write_private(path, "\n".join(parts))
+    return path
+
+
+def program(i: Instance, p: Process, known: dict[str, str]) -> Program:
+    binary = p.binary(i.build)
+    if not binary.exists():
+        raise Fail(f"{p.name}: {binary} does not exist")
+    conf = write_conf(i, p, known)
+    env = {"AWS_ACCESS_KEY_ID": i.secret("s3_access_key"),
+           "AWS_SECRET_ACCESS_KEY": i.secret("s3_secret_key"),
+           "AWS_REGION": "us-east-1"} if p.kind == "sink" else {}
+    check = subprocess.run([binary, "--config", conf, "--check-config"], capture_output=True,
+                           text=True, timeout=60, env={**os.environ, **env})
+    if check.returncode != 0:
+        raise Fail(f"{p.name}: its configuration {conf} is refused: {check.stderr.strip()}", 78)
+    return Program(p.name, [binary, "--config", conf], env, stop_s=30)
+
+
+def is_ready(p: Process) -> bool:
+    return probe.http_ok(f"http://127.0.0.1:{p.status_port}/readyz")
+
+
+def apply_topics(i: Instance) -> None:
+    """Create and check topics and schemas by the operator's own command."""
+    tool = i.build / "bin/sendmill"
+    if not tool.exists():
+        raise Fail(f"{tool} does not exist: no topics can be made")
+    log = i.log("topics")
+    with open(log, "ab") as out:
+        rc = subprocess.run(
+            [tool, "topics", "apply"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=REPO,
+            timeout=180, env={**os.environ, "BROKERS": i.brokers, "REGISTRY": i.registry,
+                              "SENDMILL_TOPOLOGY": ":".join(map(str, i.topology))}).returncode
+    if rc != 0:
+        raise Fail(f"sendmill topics apply exited {rc}; the end of {log}:\n{tail(log)}")
+    say("topics: as the topology says")
