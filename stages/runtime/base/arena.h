@@ -3,7 +3,7 @@
  * @brief Memory that is thrown away as a whole: one per batch or request.
  *
  * Model: chunks are never moved or freed before reset, so pointers stay valid until then. reset
- * keeps the first chunk, so that a steady load allocates nothing. Not thread-safe.
+ * keeps the newest (largest) chunk, so that a steady load allocates nothing. Not thread-safe.
  */
 #ifndef MILL_ARENA_H
 #define MILL_ARENA_H

@@ -3,10 +3,14 @@
  * @brief Options: one table feeds flags, environment, file, defaults, --help and the docs.
  *
  * Model: a program has several tables (the runtime's, its own), each writing to its own struct.
- * Precedence flag > environment MILL_<PROGRAM>_<OPTION> > file (`key = value`, `#` comments) >
- * default. An unknown or repeated key in the file is an error with file:line; unknown flags are
- * usage errors. A value `@/path` of a secret is read from that file (one trailing newline dropped).
- * Names starting with a prefix option ("rdkafka.") are collected as pairs instead.
+ * Precedence flag > environment MILL_<PROGRAM>_<OPTION> > file (`key = value`; a # at the start or
+ * after white space comments) > default. An unknown or repeated key in the file is an error with
+ * file:line; unknown flags are usage errors. A secret comes by the environment, or as `@/path` of
+ * its file (one trailing newline dropped): in plain on a flag or in a file it is refused. Names
+ * starting with a prefix option ("rdkafka.") are collected as pairs instead, keys without the
+ * prefix (in the environment _ stands for the dots); keys that name a password or secret are
+ * treated as secrets. A bool flag needs no value. `--config FILE` and the flags of enum
+ * mill_opt_mode belong to every program.
  * Thread rule: load at start, read-only afterwards.
  */
 #ifndef MILL_OPT_H

@@ -68,7 +68,7 @@ bool mill_str_ieq(struct mill_str a, struct mill_str b);
 static inline bool mill_str_starts(struct mill_str a, const char *prefix)
 {
     size_t n = strlen(prefix);
-    return a.n >= n && !memcmp(a.p, prefix, n);
+    return n == 0 || (a.n >= n && !memcmp(a.p, prefix, n));
 }
 
 /** @brief Value of a key in a map, absent if there is none. @own borrowed from the map */
