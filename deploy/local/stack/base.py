@@ -95,11 +95,11 @@ def run(what: str, argv: list, *, cwd: Path | None = None, env: dict | None = No
         raise Fail(f"{what}: {argv[0]} exited {rc}; the end of {log}:\n{tail(log)}")
 
 
-def output(argv: list, **kw) -> str | None:
+def output(argv: list, timeout_s: int = 60, **kw) -> str | None:
     """Stdout of a quick program, None when it failed or does not exist."""
     try:
         p = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, capture_output=True,
-                           text=True, timeout=60, **kw)
+                           text=True, timeout=timeout_s, **kw)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return p.stdout if p.returncode == 0 else None
