@@ -40,6 +40,12 @@ struct mill_map {
 /** A string literal as mill_str. */
 #define MILL_STR(lit) ((struct mill_str){(lit), sizeof(lit) - 1})
 
+/** The same as initialiser of a static table's member. */
+#define MILL_STR_INIT(lit)                                                                         \
+    {                                                                                              \
+        (lit), sizeof(lit) - 1                                                                     \
+    }
+
 /** printf("%.*s", MILL_FMT(s)) */
 #define MILL_FMT(s) (int)(s).n, ((s).p ? (s).p : "")
 
