@@ -21,3 +21,5 @@ pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+# libidn2 is built on libunistring, which has no pkg-config file: mail links it by name.
+pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)
