@@ -1,7 +1,7 @@
 """deploy/local/env [--name N]: export lines for a shell, a test or an example."""
 import argparse
 import shlex
-from . import instance, supervise
+from . import credentials, instance, supervise
 from .base import Fail, main
 from .instance import BUCKET, Instance
 
@@ -10,7 +10,7 @@ def environment(i: Instance) -> dict[str, str]:
     return {"BROKERS": i.brokers, "REGISTRY": i.registry, "S3_ENDPOINT": i.url("s3"),
             "S3_BUCKET": BUCKET, "AWS_ACCESS_KEY_ID": i.secret("s3_access_key"),
             "AWS_SECRET_ACCESS_KEY": i.secret("s3_secret_key"), "INGEST": i.url("ingest"),
-            "INGEST_AUTH": f"demo:{i.secret('ingest_password')}", "PROVIDER": i.url("provider"),
+            "INGEST_AUTH": f"{credentials.USER}:{i.secret('ingest_password')}", "PROVIDER": i.url("provider"),
             "MAILBOX": i.url("mailbox")}
 
 

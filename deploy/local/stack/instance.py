@@ -142,7 +142,7 @@ def make_secrets(i: Instance) -> None:
     make = {"s3_access_key": lambda: "local" + secrets.token_hex(6),
             "s3_secret_key": lambda: secrets.token_urlsafe(30),
             "ingest_password": lambda: secrets.token_urlsafe(18),
-            "ingest_api_key": lambda: secrets.token_urlsafe(32),
+            "ingest_api_key": lambda: "mill_" + secrets.token_hex(32),
             "sendgrid_key": lambda: "SG.local." + secrets.token_urlsafe(24),
             "cluster_id": lambda: secrets.token_urlsafe(16)}
     for name, value in make.items():

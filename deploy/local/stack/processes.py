@@ -2,7 +2,7 @@
 import os
 import subprocess
 from pathlib import Path
-from . import infra, part_librdkafka, probe, render
+from . import credentials, infra, part_librdkafka, probe, render
 from .base import REPO, Fail, run, say, tail
 from .instance import BUCKET, Instance, write_private
 from .supervise import Program
@@ -37,7 +37,8 @@ def values(i: Instance) -> dict[str, str]:
         "SENDGRID_URL": os.environ.get("SENDMILL_SENDGRID_URL", i.url("provider")),
         "SENDGRID_KEY_FILE": _sendgrid_key(i),
         "SMTP_URL": os.environ.get("SENDMILL_SMTP_URL", f"smtp://127.0.0.1:{i.ports['smtp']}"),
-        "WEBHOOK_PUBLIC_KEY": i.secret("webhook_public")}
+        "WEBHOOK_PUBLIC_KEY": i.secret("webhook_public"),
+        "CREDENTIALS_FILE": credentials.make_file(i)}
 
 
 def _sendgrid_key(i: Instance) -> Path:
