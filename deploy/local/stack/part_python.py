@@ -4,7 +4,7 @@ import hashlib
 import sys
 from pathlib import Path
 from . import part_apt
-from .base import CACHE, LOCAL, Fail, check_sha256, fresh_dir, run
+from .base import CACHE, LOCAL, Fail, check_sha256, run
 
 REQUIREMENTS = LOCAL / "requirements.txt"
 _ID = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
