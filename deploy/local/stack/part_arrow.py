@@ -1,5 +1,6 @@
 """Arrow for the Parquet sink: the C++ libraries and headers of the pyarrow wheel, unpacked, and
 the C sources of nanoarrow. Both pinned, both in the cache; CMake finds them by `setup --print-env`."""
+import shutil
 import tarfile
 import zipfile
 from . import part_python
@@ -22,8 +23,7 @@ def make() -> None:
         with fresh_dir(PYARROW) as root:
             wheel = part_python.download(
                 f"pyarrow=={PYARROW_VERSION}", PYARROW_SHA256, root / "dl",
-                ["--only-binary", ":all:", "--python-version", "311",
-                 "--platform", "manylinux_2_28_x86_64"])
+                options=["--python-version", "311", "--platform", "manylinux_2_28_x86_64"])
             with zipfile.ZipFile(wheel) as z:
                 z.extractall(root)
             wheel.unlink()
@@ -31,7 +31,7 @@ def make() -> None:
     if not (NANOARROW / "src").is_dir():
         with fresh_dir(NANOARROW) as root:
             sdist = part_python.download(f"nanoarrow=={NANOARROW_VERSION}", NANOARROW_SHA256,
-                                         root / "dl", ["--no-binary", "nanoarrow"])
+                                         root / "dl", backend="mesonpy")
             with tarfile.open(sdist) as tar:
                 tar.extractall(root)  # pinned by sha256 above
             sdist.unlink()
@@ -39,3 +39,4 @@ def make() -> None:
             inner = root / f"nanoarrow-{NANOARROW_VERSION}" / "subprojects/arrow-nanoarrow"
             for p in list(inner.iterdir()):
                 p.rename(root / p.name)
+            shutil.rmtree(root / f"nanoarrow-{NANOARROW_VERSION}")

@@ -2,9 +2,10 @@
 with Sendmill. Named by the hash of what is pinned, so that a changed pin makes a new one."""
 import hashlib
 import sys
+import tempfile
 from pathlib import Path
 from . import part_apt
-from .base import CACHE, LOCAL, Fail, check_sha256, run
+from .base import CACHE, LOCAL, Fail, check_sha256, locked, run
 
 REQUIREMENTS = LOCAL / "requirements.txt"
 _ID = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
@@ -31,15 +32,35 @@ def make() -> None:
     _DONE.touch()
 
 
-def download(requirement: str, digest: str, into: Path, options: list[str]) -> Path:
-    """Fetch one pinned file of a package; returns its path."""
-    from .base import locked
-    name = requirement.split("==")[0]
+# pip insists on a source package's metadata, for which the package's own build system would have to
+# be fetched and run (a compiler, Python's headers). We want its files alone: this stands in for it.
+_BACKEND = """
+import pathlib
+def prepare_metadata_for_build_wheel(where, config_settings=None):
+    d = pathlib.Path(where) / "NAME-VERSION.dist-info"
+    d.mkdir()
+    (d / "METADATA").write_text("Metadata-Version: 2.1\\nName: NAME\\nVersion: VERSION\\n")
+    return d.name
+"""
+
+
+def download(requirement: str, digest: str, into: Path, *, backend: str | None = None,
+             options: list[str] | None = None) -> Path:
+    """Fetch one pinned file of a package and return its path: a wheel, or with `backend` (the name
+    of its build system's module) its source package."""
+    name, version = requirement.split("==")
     with locked(CACHE / "lock" / "python"):
         _bare_venv()
     into.mkdir(parents=True, exist_ok=True)
-    run(f"{name}: {requirement}", [PYTHON, "-m", "pip", "-q", "--disable-pip-version-check",
-                                   "download", "--no-deps", *options, "-d", into, requirement])
+    with tempfile.TemporaryDirectory(prefix="sendmill-pip-") as tmp:
+        kind, env = ["--only-binary", ":all:"], {}
+        if backend:
+            text = _BACKEND.replace("NAME", name).replace("VERSION", version)
+            (Path(tmp) / f"{backend}.py").write_text(text)
+            kind, env = ["--no-binary", ":all:", "--no-build-isolation"], {"PYTHONPATH": tmp}
+        run(f"{name}: {requirement}",
+            [PYTHON, "-m", "pip", "-q", "--disable-pip-version-check", "download", "--no-deps",
+             *kind, *(options or []), "-d", into, requirement], env=env)
     files = [p for p in into.iterdir() if p.name.lower().startswith((name, name.replace("-", "_")))]
     if len(files) != 1:
         raise Fail(f"{requirement}: expected one file, got {[p.name for p in files]}")

