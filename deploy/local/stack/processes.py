@@ -29,16 +29,24 @@ def build(i: Instance) -> None:
 def values(i: Instance) -> dict[str, str]:
     """What the templates of conf/ may use."""
     infra.webhook_key(i)
+    i.path("data", "stages").mkdir(parents=True, exist_ok=True)
     return {
         "BROKERS": i.brokers, "REGISTRY": i.registry,
-        "STATE": i.path("data"), "SECRETS": i.path("secrets"),
+        "STATE": i.path("data", "stages"),
         "INGEST_LISTEN": f"127.0.0.1:{i.ports['ingest']}",
         "S3_ENDPOINT": i.url("s3"), "S3_BUCKET": BUCKET,
         "SENDGRID_URL": os.environ.get("SENDMILL_SENDGRID_URL", i.url("provider")),
-        "SENDGRID_KEY_FILE": _sendgrid_key(i),
+        "PROVIDERS": _providers(), "SENDGRID_KEY_FILE": _sendgrid_key(i),
         "SMTP_URL": os.environ.get("SENDMILL_SMTP_URL", f"smtp://127.0.0.1:{i.ports['smtp']}"),
         "WEBHOOK_PUBLIC_KEY": i.secret("webhook_public"),
         "CREDENTIALS_FILE": credentials.make_file(i)}
+
+
+def _providers() -> str:
+    """SendGrid (the double) unless only SMTP was pointed somewhere."""
+    given = os.environ
+    only_smtp = given.get("SENDMILL_SMTP_URL") and not given.get("SENDMILL_SENDGRID_URL")
+    return "smtp" if only_smtp else "sendgrid"
 
 
 def _sendgrid_key(i: Instance) -> Path:
@@ -51,13 +59,12 @@ def _sendgrid_key(i: Instance) -> Path:
 
 
 def write_conf(i: Instance, p: Process, known: dict[str, str]) -> Path:
-    """conf/common, conf/<process>, then what the topology says; later lines win nothing: a key
-    that stands twice is an error that the process reports."""
-    mine = {**known, "STATUS_PORT": p.status_port, "PROCESS": p.name}
-    parts = [render.text(render.CONF / "common.conf.in", mine)]
-    own = render.CONF / f"{p.name}.conf.in"
-    if own.exists():
-        parts.append(render.text(own, mine))
+    """conf/common, conf/stage for all that the stage runtime runs, conf/<process>, then what the
+    topology says. A key that stands twice is an error that the process reports."""
+    mine = {**known, "STATUS_PORT": p.status_port}
+    templates = ["common"] + (["stage"] if p.kind != "ingest" else []) + [p.name]
+    parts = [render.text(path, mine) for t in dict.fromkeys(templates)
+             if (path := render.CONF / f"{t}.conf.in").exists()]
     lines = [f"in.{k} = {v}" for k, v in p.ports_in.items()]
     lines += [f"out.{k} = {v}" for k, v in p.ports_out.items()]
     lines += [f"{k} = {v}" for k, v in p.options.items()]
