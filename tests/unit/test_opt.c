@@ -3,6 +3,7 @@
 #include "alloc_fail.h"
 #include "base/json.h"
 #include "base/opt.h"
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct conf {
@@ -64,7 +65,7 @@ struct run {
     const char *printed;      /* of a success: a part of --print-config */
 };
 
-static char dir[] = P_tmpdir "/opt-XXXXXX";
+static char dir[48];
 static char conf_path[64], key_path[64];
 
 static void write_file(const char *path, const char *text)
@@ -510,7 +511,8 @@ int main(void)
         cmocka_unit_test(opt_no_memory)};
     int failed;
 
-    if (!mkdtemp(dir))
+    snprintf(dir, sizeof dir, "%s/mill-opt-%ld", P_tmpdir, (long)getpid());
+    if (mkdir(dir, 0700))
         return 1;
     snprintf(conf_path, sizeof conf_path, "%s/opt.conf", dir);
     snprintf(key_path, sizeof key_path, "%s/key", dir);
