@@ -1,9 +1,13 @@
 #include "mail/faults.h"
 
+#include "mail/charset.h"
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { FAULTS_DEPTH = 8 };
+
+/* Letters, digits, '-', '_': a key that reads well without brackets. */
+static const struct mill_charset plain_name = {{0, 0x03ff2000, 0x87fffffe, 0x07fffffe}};
 
 /** A path from the top down, as it will be written. */
 struct faults_path {
@@ -68,7 +72,7 @@ static void faults_render(const struct faults_path *path, struct mill_fault *out
     out->where[0] = out->pointer[0] = '\0';
     for (size_t i = 0; i < path->n; i++) {
         const struct mill_step *s = &path->step[i];
-        if (s->is_key) {
+        if (s->is_key && !mill_all_in(&plain_name, s->name)) {
             faults_put(&where, MILL_STR("[\""));
             faults_put_key(&where, s->name, false);
             faults_put(&where, MILL_STR("\"]"));
@@ -101,7 +105,7 @@ static void faults_follow(struct faults_path *path, const json_t *form)
     const json_t *node = form;
 
     if (path->n > 1 && mill_str_is(path->step[0].name, "personalizations") &&
-        !json_object_get(form, "personalizations")) {
+        !json_is_array(json_object_get(form, "personalizations"))) {
         memmove(path->step, path->step + 1, --path->n * sizeof path->step[0]);
     }
     for (size_t i = 0; i < path->n; i++) {
