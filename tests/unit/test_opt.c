@@ -1,4 +1,4 @@
-#include "cases.h"
+#include "table.h"
 
 #include "alloc_fail.h"
 #include "base/json.h"

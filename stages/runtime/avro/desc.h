@@ -19,7 +19,7 @@ enum mill_kind {
     MILL_STRING = 1,  /**< struct mill_str; string, bytes, fixed, or union with null (p == NULL) */
     MILL_I64,         /**< int64_t; int, long, time and timestamp logical types */
     MILL_BOOL,        /**< bool */
-    MILL_F64,         /**< double; float, double, int, long */
+    MILL_F64,         /**< double; float, double (a writer's int and long too) */
     MILL_ENUM,        /**< int; index in .names; a symbol not in .names is index 0 */
     MILL_OPT_I64,     /**< struct mill_opt_i64; union of null and long */
     MILL_OPT_BOOLEAN, /**< struct mill_opt_bool; union of null and boolean */

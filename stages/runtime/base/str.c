@@ -74,9 +74,22 @@ size_t mill_utf8_len(const char *p, size_t n)
     return len;
 }
 
+/* Eight ASCII bytes at a time: most mail is ASCII, and every decoded string comes by here. */
+static size_t str_ascii(struct mill_str s, size_t i)
+{
+    uint64_t eight;
+
+    for (; s.n - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, s.p + i, sizeof eight);
+        if (eight & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return i;
+}
+
 bool mill_str_utf8(struct mill_str s)
 {
-    for (size_t i = 0; i < s.n;) {
+    for (size_t i = str_ascii(s, 0); i < s.n;) {
         size_t len = mill_utf8_len(s.p + i, s.n - i);
         if (!len)
             return false;
