@@ -4,7 +4,7 @@
 #include "avro/codec.h"
 #include "avro/wire.h"
 
-#include "table.h"
+#include "cases.h"
 #include <stdio.h>
 
 struct sub {

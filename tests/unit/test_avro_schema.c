@@ -1,7 +1,7 @@
 /* What is a schema and what is not; avro-c judges too: what we take, it must take. */
 #include "avro/avsc.h"
 
-#include "table.h"
+#include "cases.h"
 #include <avro.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "table.h"
+#include "cases.h"
 
 #include "base/hash.h"
 

@@ -1,4 +1,4 @@
-#include "table.h"
+#include "cases.h"
 
 #include "alloc_fail.h"
 #include "base/json.h"

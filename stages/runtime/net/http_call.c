@@ -323,6 +323,7 @@ enum mill_code http_call_setup(struct http_call *c, const struct mill_http_call 
         return code;
     SET(CURLOPT_URL, call->url);
     SET(CURLOPT_PROTOCOLS_STR, "http,https,smtp,smtps");
+    SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a name of an S3 object */
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_TIMEOUT_MS, (long)(call->timeout_ms ? call->timeout_ms : CALL_TIMEOUT_MS));
@@ -341,6 +342,8 @@ enum mill_code http_call_setup(struct http_call *c, const struct mill_http_call 
         SET(CURLOPT_PASSWORD, call->password);
     if (call->tls_ca)
         SET(CURLOPT_CAINFO, call->tls_ca);
+    if (call->direct)
+        SET(CURLOPT_NOPROXY, "*");
     return call_code(rc, err);
 }
 
@@ -371,7 +374,7 @@ void http_call_result(struct http_call *c, CURLcode rc, struct mill_http_reply *
     *out = (struct mill_http_reply){
         .end = call_end(c, rc),
         .status = status >= 200 ? status : 0,
-        .body = c->reply.n ? mill_buf_view(&c->reply) : MILL_STR(""),
+        .body = mill_buf_view(&c->reply),
         .headers = {c->pairs, c->n_pairs},
         .reason = c->reason[0] ? c->reason : curl_easy_strerror(rc),
         .took_ms = mill_tick_ms() - c->started_ms,

@@ -56,6 +56,7 @@ struct mill_http_call {
     const char *const *rcpt;
     bool tls_required;  /**< smtp://: no mail without STARTTLS; else it is used where offered */
     const char *tls_ca; /**< CA file; NULL = system */
+    bool direct;        /**< never through the environment's proxy */
     mill_http_done_fn done;
     void *arg;
 };

@@ -139,6 +139,7 @@ enum mill_code mill_server_start(struct mill_server **out, const struct mill_ser
     s->routes = conf->routes;
     s->app = conf->app;
     s->refuse = conf->refuse;
+    s->admit = conf->admit;
     s->max_bytes = conf->max_in_flight_bytes ? conf->max_in_flight_bytes : SERVER_IN_FLIGHT_BYTES;
     s->body_ms = (int64_t)1000 * SERVER_BODY_IDLES *
                  (conf->idle_timeout_s ? conf->idle_timeout_s : SERVER_IDLE_S);

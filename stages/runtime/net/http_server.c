@@ -69,7 +69,7 @@ struct mill_str mill_exchange_query(const struct mill_exchange *x, const char *n
 
 struct mill_str mill_exchange_body(const struct mill_exchange *x)
 {
-    return x->body.n ? mill_buf_view(&x->body) : MILL_STR("");
+    return mill_buf_view(&x->body);
 }
 
 struct mill_arena *mill_exchange_arena(struct mill_exchange *x)
@@ -107,24 +107,34 @@ static enum MHD_Result server_queue(struct mill_exchange *x)
 {
     enum MHD_Result rc;
 
-    if (!x->response) /* no memory for an answer: the connection ends */
+    if (!x->response) /* dropped, or no memory for an answer: the connection ends */
         return MHD_NO;
     rc = MHD_queue_response(x->conn, x->status, x->response);
     x->queued = true;
     return rc;
 }
 
-void mill_exchange_answer(struct mill_exchange *x, unsigned status, struct mill_map headers,
-                          struct mill_str body)
+/* From here on the server's thread may free x. */
+static void server_settle(struct mill_exchange *x)
 {
     struct MHD_Connection *conn = x->conn;
 
-    x->status = status;
-    x->response = server_response(x->server, headers, body);
     atomic_fetch_sub(&x->server->in_flight, 1);
-    /* From here on the server's thread may free x. */
     if (atomic_exchange(&x->state, X_ANSWERED) == X_SUSPENDED)
         MHD_resume_connection(conn);
+}
+
+void mill_exchange_answer(struct mill_exchange *x, unsigned status, struct mill_map headers,
+                          struct mill_str body)
+{
+    x->status = status;
+    x->response = server_response(x->server, headers, body);
+    server_settle(x);
+}
+
+void mill_exchange_drop(struct mill_exchange *x)
+{
+    server_settle(x);
 }
 
 /* What the server itself refuses. The headers that go with a status are added here. */
@@ -237,6 +247,8 @@ static enum MHD_Result server_begin(struct mill_server *s, struct MHD_Connection
     x->started_ms = mill_tick_ms();
     atomic_init(&x->state, X_HANDLING);
     server_route(x);
+    if (s->admit && !s->admit(s->app, x))
+        return MHD_NO;
     mill_buf_init(&x->body, x->route ? (size_t)x->route->max_body_bytes : 0);
     length = server_length(x);
     MHD_get_connection_values_n(conn, MHD_HEADER_KIND, server_count_header, &header_bytes);

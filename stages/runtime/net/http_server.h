@@ -42,6 +42,9 @@ struct mill_server_conf {
      *  media type; NULL = plain text. */
     void (*refuse)(void *app, unsigned status, const char *detail, struct mill_buf *body,
                    const char **media_type);
+    /** Looks at a request's headers before its body is read; false ends the connection without an
+     *  answer. NULL = all are let in. */
+    bool (*admit)(void *app, struct mill_exchange *x);
 };
 
 /** @own new in *out */
@@ -75,5 +78,7 @@ struct mill_arena *mill_exchange_arena(struct mill_exchange *x);
  */
 void mill_exchange_answer(struct mill_exchange *x, unsigned status, struct mill_map headers,
                           struct mill_str body);
+/** @brief End the connection instead of an answer; x is gone afterwards. @thread any, once */
+void mill_exchange_drop(struct mill_exchange *x);
 
 #endif

@@ -15,6 +15,7 @@ struct mill_server {
     void *app;
     void (*refuse)(void *app, unsigned status, const char *detail, struct mill_buf *body,
                    const char **media_type);
+    bool (*admit)(void *app, struct mill_exchange *x);
     uint64_t max_bytes;
     int64_t body_ms;
     uint16_t port;

@@ -3,9 +3,14 @@
  * @brief The part of S3 that we need, over http_client: conditional PUT, GET, HEAD, LIST, DELETE.
  *
  * Model: requests are signed with SigV4; credentials come from the chain (aws_creds.h) and are
- * asked for at each call, so that rotated ones are used. Blocking calls with retry inside where a
- * retry is safe (GET, HEAD, LIST; PUT only when conditional, with a lost reply settled by HEAD).
- * One thread per client.
+ * asked for at each call, so that rotated ones are used. Blocking calls with a few quick retries
+ * inside where a retry is safe (GET, HEAD, LIST, DELETE; PUT because it is conditional, a lost
+ * reply is settled by HEAD). What is left after them is MILL_E_IO: an outage, the caller waits.
+ * Bodies are held in memory. One thread per client.
+ *
+ * All return MILL_OK; MILL_E_IO (outage, throttling; may be tried again); MILL_E_AUTH (keys
+ * refused); MILL_E_CONFIG (no such bucket, wrong region, request refused; or none of the chain's
+ * providers is set up); MILL_E_DATA (reply that makes no sense or does not fit); MILL_E_NOMEM.
  */
 #ifndef MILL_S3_H
 #define MILL_S3_H
@@ -16,10 +21,10 @@ struct mill_s3;
 
 struct mill_s3_conf {
     const char *endpoint; /**< base URL; NULL = https://s3.REGION.amazonaws.com */
-    const char *region;
+    const char *region;   /**< NULL = AWS_REGION, AWS_DEFAULT_REGION, us-east-1 */
     const char *bucket;
-    bool virtual_host; /**< bucket in the host name instead of the path */
-    uint32_t timeout_ms;
+    bool virtual_host;   /**< bucket in the host name instead of the path */
+    uint32_t timeout_ms; /**< of one request; 0 = 60000 */
 };
 
 struct mill_s3_head {
@@ -30,25 +35,34 @@ struct mill_s3_head {
 
 enum mill_s3_put { MILL_S3_CREATED, MILL_S3_EXISTS /**< 412: an object of that name is there */ };
 
+/** @param conf its strings are copied @own new in *out */
 enum mill_code mill_s3_new(struct mill_s3 **out, const struct mill_s3_conf *conf,
                            struct mill_err *err) MILL_NODISCARD;
+/** @brief NULL-safe. */
 void mill_s3_free(struct mill_s3 *s);
 /** @brief PUT if no object of that name exists (If-None-Match: *).
- *  @return MILL_OK with *how; MILL_E_IO (outage; may be tried again); MILL_E_AUTH */
+ *  @param meta names in lower case without x-amz-meta-; values printable ASCII
+ *  @param how  CREATED also when a reply was lost and the object that is there has these very
+ *              bytes in number and this meta: the caller may have two writers only if both would
+ *              write the same */
 enum mill_code mill_s3_put_new(struct mill_s3 *s, const char *key, struct mill_str body,
                                struct mill_map meta, enum mill_s3_put *how,
                                struct mill_err *err) MILL_NODISCARD;
+/** @param out appended @return also MILL_E_NOENT */
 enum mill_code mill_s3_get(struct mill_s3 *s, const char *key, struct mill_buf *out,
                            struct mill_err *err) MILL_NODISCARD;
-/** @brief Bytes [from, from + n) of an object. */
+/** @brief Bytes [from, from + n) of an object; MILL_E_DATA if it has not all of them.
+ *  @param n > 0 @return also MILL_E_NOENT */
 enum mill_code mill_s3_get_range(struct mill_s3 *s, const char *key, uint64_t from, uint64_t n,
                                  struct mill_buf *out, struct mill_err *err) MILL_NODISCARD;
-/** @return MILL_OK, MILL_E_NOENT, MILL_E_IO, MILL_E_AUTH */
+/** @return also MILL_E_NOENT */
 enum mill_code mill_s3_head(struct mill_s3 *s, const char *key, struct mill_s3_head *out,
                             struct mill_err *err) MILL_NODISCARD;
+/** @brief No error when there is no such object. */
 enum mill_code mill_s3_delete(struct mill_s3 *s, const char *key,
                               struct mill_err *err) MILL_NODISCARD;
-/** @brief Every key under a prefix, in order; each stops the walk by returning false. */
+/** @brief Every key under a prefix, in order; each stops the walk by returning false. It may not
+ *  use s. */
 enum mill_code mill_s3_list(struct mill_s3 *s, const char *prefix,
                             bool (*each)(void *arg, const char *key, uint64_t bytes), void *arg,
                             struct mill_err *err) MILL_NODISCARD;

@@ -1,6 +1,6 @@
 /* Rows of a table as cmocka tests: each row starts with its name and is the test's *state. */
-#ifndef MILL_TEST_TABLE_H
-#define MILL_TEST_TABLE_H
+#ifndef MILL_TEST_CASES_H
+#define MILL_TEST_CASES_H
 
 #include <setjmp.h>
 #include <stdarg.h>
