@@ -337,8 +337,8 @@ static void test_bad_replies(void **state)
                                        "{}",
                                        "{\"AccessKeyId\":1}",
                                        "{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"\"}",
-                                       "{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\","
-                                       "\"Expiration\":\"soon\"}"};
+                                       ("{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\","
+                                        "\"Expiration\":\"soon\"}")};
     struct mill_aws_creds c;
     struct mill_err err;
 

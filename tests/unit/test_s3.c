@@ -31,7 +31,7 @@ static int setup(void **state)
     snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u/", mill_server_port(w->fake->server));
     conf.endpoint = endpoint;
     *state = w;
-    return mill_s3_new(&w->s3, &conf, &err);
+    return mill_s3_new(&w->s3, &conf, &err) == MILL_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
