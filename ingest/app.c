@@ -1,0 +1,343 @@
+/**
+ * @file app.c
+ * @brief Routes, health, start and end.
+ */
+#include "app.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "header.h"
+#include "mail/records.h"
+#include "mail/signature.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    APP_LATER_MAX = 64,  /* password hashes that may wait */
+    APP_FLUSH_MS = 250,  /* for the last answers to leave their sockets */
+    APP_EXTRA_MS = 2000, /* of flushing, when the drain time is over */
+    APP_HEALTH_BYTES = 1 << 18,
+};
+
+extern const char ingest_openapi[];
+
+/* --- answers --------------------------------------------------------------------------------- */
+
+void ingest_refuse(struct ingest *app, struct mill_exchange *x, const struct ingest_refusal *r,
+                   struct mill_str extra)
+{
+    mill_metric_add(app->metrics, M_ANSWERS, (size_t)r->problem, 1);
+    ingest_problem_answer(x, r, extra);
+}
+
+void ingest_reply(struct ingest *app, struct mill_exchange *x, unsigned status,
+                  const struct mill_buf *json)
+{
+    struct mill_pair type = {MILL_STR("Content-Type"), MILL_STR("application/json")};
+
+    if (json->failed) {
+        ingest_refuse(app, x, &(struct ingest_refusal){.problem = PROBLEM_INTERNAL},
+                      (struct mill_str){0});
+        return;
+    }
+    mill_metric_add(app->metrics, M_ANSWERS, 0, 1);
+    mill_exchange_answer(x, status, (struct mill_map){&type, 1}, mill_buf_view(json));
+}
+
+bool ingest_refuse_draining(struct ingest *app, struct mill_exchange *x)
+{
+    if (!atomic_load(&app->draining))
+        return false;
+    ingest_refuse(app, x,
+                  &(struct ingest_refusal){.problem = PROBLEM_UNAVAILABLE,
+                                           .detail = MILL_STR("this server is going down")},
+                  (struct mill_str){0});
+    return true;
+}
+
+/* What the server refuses before a handler sees it. */
+static void app_refuse(void *arg, unsigned status, const char *detail, struct mill_buf *body,
+                       const char **media_type)
+{
+    struct ingest *app = arg;
+    struct ingest_refusal r = {.problem = ingest_problem_of(status), .detail = mill_str(detail)};
+    char text[160];
+
+    if (r.problem == PROBLEM_TOO_LARGE) {
+        snprintf(text, sizeof text,
+                 "one mail or callback is at most %llu bytes (%g MiB), the record limit; a batch "
+                 "at most %llu bytes",
+                 (unsigned long long)app->conf->record_max_bytes,
+                 (double)app->conf->record_max_bytes / (1 << 20),
+                 (unsigned long long)app->conf->batch_max_bytes);
+        r.detail = mill_str(text);
+    }
+    mill_metric_add(app->metrics, M_ANSWERS, (size_t)r.problem, 1);
+    *media_type = "application/problem+json";
+    (void)ingest_problem_add(body, &r, (struct mill_str){0});
+}
+
+bool ingest_trace_of(struct mill_exchange *x, struct ingest_trace *out)
+{
+    struct mill_arena *arena = mill_exchange_arena(x);
+    struct mill_str parent = mill_exchange_header(x, "traceparent");
+    struct mill_str state = mill_exchange_header(x, "tracestate");
+    char fresh[INGEST_TRACE_TEXT];
+
+    if (!ingest_trace_valid(parent)) {
+        if (!ingest_trace_make(fresh))
+            return false;
+        parent = mill_str(fresh);
+        state = (struct mill_str){0}; /* it belongs to the parent that we did not take */
+    }
+    parent = mill_arena_dup(arena, parent);
+    out->n = 0;
+    out->v[out->n++] = (struct mill_pair){MILL_STR("traceparent"), parent};
+    if (state.n && state.n <= INGEST_STATE_MAX)
+        out->v[out->n++] = (struct mill_pair){MILL_STR("tracestate"), mill_arena_dup(arena, state)};
+    return parent.p != NULL;
+}
+
+/* --- health ---------------------------------------------------------------------------------- */
+
+static void app_healthz(void *arg, struct mill_exchange *x)
+{
+    struct mill_buf body;
+
+    mill_buf_init(&body, APP_HEALTH_BYTES);
+    mill_buf_puts(&body, "{\"status\":\"alive\"}");
+    ingest_reply(arg, x, 200, &body);
+    mill_buf_release(&body);
+}
+
+static void app_readyz(void *arg, struct mill_exchange *x)
+{
+    struct ingest *app = arg;
+    const char *why =
+        atomic_load(&app->draining) ? "going down" : ingest_publisher_why(app->publisher);
+    struct mill_buf body;
+
+    mill_buf_init(&body, APP_HEALTH_BYTES);
+    if (why)
+        mill_buf_printf(&body, "{\"status\":\"unready\",\"why\":\"%s\"}", why);
+    else
+        mill_buf_puts(&body, "{\"status\":\"ready\"}");
+    ingest_reply(app, x, why ? 503 : 200, &body);
+    mill_buf_release(&body);
+}
+
+static void app_metrics(void *arg, struct mill_exchange *x)
+{
+    struct ingest *app = arg;
+    struct mill_pair type = {MILL_STR("Content-Type"), MILL_STR("text/plain; version=0.0.4")};
+    struct mill_buf body;
+
+    mill_buf_init(&body, APP_HEALTH_BYTES);
+    (void)mill_metrics_text(app->metrics, &body);
+    mill_exchange_answer(x, 200, (struct mill_map){&type, 1}, mill_buf_view(&body));
+    mill_buf_release(&body);
+}
+
+static void app_openapi(void *arg, struct mill_exchange *x)
+{
+    struct mill_pair type = {MILL_STR("Content-Type"), MILL_STR("application/json")};
+
+    (void)arg;
+    mill_exchange_answer(x, 200, (struct mill_map){&type, 1}, mill_str(ingest_openapi));
+}
+
+/* --- start and end --------------------------------------------------------------------------- */
+
+static const struct mill_route status_routes[] = {
+    {"GET", "/healthz", app_healthz, 0},
+    {"GET", "/readyz", app_readyz, 0},
+    {"GET", "/metrics", app_metrics, 0},
+    {0},
+};
+
+static enum mill_code app_serve(struct ingest *app, struct mill_err *err)
+{
+    const struct ingest_conf *c = app->conf;
+    const struct mill_route routes[] = {
+        {"POST", "/v1/mail", ingest_mail_post, c->record_max_bytes},
+        {"POST", "/v1/mail/batch", ingest_batch_post, c->batch_max_bytes},
+        {"POST", "/v1/callbacks/sendgrid", ingest_sendgrid_post, c->record_max_bytes},
+        {"GET", "/healthz", app_healthz, 0},
+        {"GET", "/readyz", app_readyz, 0},
+        {"GET", "/metrics", app_metrics, 0},
+        {"GET", "/openapi.json", app_openapi, 0},
+        {"GET", "/problems/*", ingest_problem_page, 0},
+        {0},
+    };
+    _Static_assert(sizeof routes <= sizeof app->routes, "room for all routes");
+    struct mill_server_conf main_conf = {
+        .listen = c->listen,
+        .routes = app->routes,
+        .app = app,
+        .threads = c->threads,
+        .max_connections = c->connections_max,
+        .max_per_ip = c->connections_per_ip,
+        .idle_timeout_s = c->idle_timeout_s,
+        .max_in_flight_bytes = c->in_flight_max_bytes,
+        .tls_cert = c->tls_cert,
+        .tls_key = c->tls_key,
+        .refuse = app_refuse,
+    };
+    struct mill_server_conf status_conf = {
+        .listen = c->status_listen, .routes = status_routes, .app = app, .refuse = app_refuse};
+    enum mill_code rc;
+
+    memcpy(app->routes, routes, sizeof routes);
+    rc = mill_server_start(&app->server, &main_conf, err);
+    if (!rc && c->status_listen)
+        rc = mill_server_start(&app->status, &status_conf, err);
+    return rc;
+}
+
+static enum mill_code app_keys(struct ingest *app, struct mill_err *err)
+{
+    struct mill_str rest = mill_str(app->conf->sendgrid_keys);
+    enum mill_code rc = MILL_OK;
+
+    while (rest.n && !rc) {
+        const char *comma = memchr(rest.p, ',', rest.n);
+        struct mill_str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
+        size_t skip = one.n + (comma ? 1 : 0);
+        rest = (struct mill_str){rest.p + skip, rest.n - skip};
+        while (one.n && one.p[0] == ' ')
+            one = (struct mill_str){one.p + 1, one.n - 1};
+        if (app->sendgrid_n == INGEST_KEYS_MAX)
+            return mill_fail(err, MILL_E_CONFIG, "sendgrid-public-key", "more than %d keys",
+                             INGEST_KEYS_MAX);
+        rc = mill_verify_key_new(&app->sendgrid[app->sendgrid_n], one, err);
+        if (!rc)
+            app->sendgrid_n++;
+    }
+    return rc;
+}
+
+static enum mill_code app_publisher(struct ingest *app, struct mill_err *err)
+{
+    const struct ingest_conf *c = app->conf;
+    struct ingest_publisher_conf conf = {
+        .kafka = {.brokers = c->brokers, .client_id = app->client_id},
+        .registry = c->registry,
+        .topic = {c->out_requests, c->out_callbacks},
+        .desc = {&mill_request_desc, &mill_callback_desc},
+        .record_max_bytes = c->record_max_bytes,
+    };
+    char ms[24];
+    struct mill_pair *props = mill_arena_calloc(&app->arena, c->rdkafka.n + 1, sizeof *props);
+
+    snprintf(app->client_id, sizeof app->client_id, "mill.ingest.%s", c->instance);
+    snprintf(ms, sizeof ms, "%llu", (unsigned long long)c->ack_timeout_ms);
+    if (!props)
+        return mill_fail(err, MILL_E_NOMEM, "rdkafka", "out of memory");
+    props[0] = (struct mill_pair){MILL_STR("delivery.timeout.ms"),
+                                  mill_arena_dup(&app->arena, mill_str(ms))};
+    if (c->rdkafka.n) /* the user's come later and win */
+        memcpy(props + 1, c->rdkafka.v, c->rdkafka.n * sizeof *props);
+    conf.kafka.rdkafka = (struct mill_map){props, c->rdkafka.n + 1};
+    return ingest_publisher_new(&app->publisher, &conf, app->metrics, err);
+}
+
+enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err *err)
+{
+    struct ingest app = {.conf = conf};
+    struct ingest_credentials credentials = {0};
+    enum mill_level level;
+    enum mill_code rc = app_keys(&app, err);
+
+    if (!rc && !mill_level_parse(conf->log_level, &level))
+        rc = mill_fail(err, MILL_E_CONFIG, "log-level", "is none of debug, info, warn, error");
+    if (!rc && !conf->tls_cert != !conf->tls_key)
+        rc = mill_fail(err, MILL_E_CONFIG, "tls-cert", "certificate and key go together");
+    if (!rc)
+        rc = ingest_credentials_load(&credentials, conf->credentials, err);
+    ingest_credentials_release(&credentials);
+    for (size_t i = 0; i < app.sendgrid_n; i++)
+        mill_verify_key_free(app.sendgrid[i]);
+    return rc;
+}
+
+enum mill_code ingest_app_start(struct ingest **out, const struct ingest_conf *conf,
+                                struct mill_err *err)
+{
+    struct ingest *app = calloc(1, sizeof *app);
+    enum mill_code rc;
+
+    *out = NULL;
+    if (!app)
+        return mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory");
+    app->conf = conf;
+    app->metrics = mill_metrics_new(ingest_metrics, "ingest");
+    app->quota = ingest_quota_new(conf->tenant_max);
+    app->later = ingest_later_new(APP_LATER_MAX);
+    rc = app->metrics && app->quota && app->later
+             ? MILL_OK
+             : mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory or threads");
+    if (!rc)
+        rc = app_keys(app, err);
+    if (!rc)
+        rc = ingest_auth_file(&app->auth, conf->credentials, err);
+    if (!rc)
+        rc = app_publisher(app, err);
+    if (!rc)
+        rc = app_serve(app, err);
+    if (rc) {
+        ingest_app_stop(app);
+        return rc;
+    }
+    *out = app;
+    return MILL_OK;
+}
+
+static void app_sleep(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+/* Every request must be answered before the server may end: in its own time, or by the producer
+ * when that is over. */
+static void app_drain(struct ingest *app)
+{
+    int64_t until = mill_tick_ms() + (int64_t)app->conf->drain_ms;
+
+    atomic_store(&app->draining, true);
+    mill_server_quiesce(app->server);
+    while (mill_server_in_flight(app->server) && mill_tick_ms() < until)
+        app_sleep(10);
+    ingest_publisher_close(app->publisher, APP_EXTRA_MS);
+    while (mill_server_in_flight(app->server)) /* later's last jobs find the publisher closed */
+        app_sleep(10);
+    app_sleep(APP_FLUSH_MS);
+}
+
+void ingest_app_stop(struct ingest *app)
+{
+    if (!app)
+        return;
+    if (app->server)
+        app_drain(app);
+    mill_server_stop(app->server);
+    mill_server_stop(app->status);
+    ingest_later_free(app->later);
+    ingest_publisher_free(app->publisher);
+    if (app->auth.free)
+        app->auth.free(app->auth.self);
+    for (size_t i = 0; i < app->sendgrid_n; i++)
+        mill_verify_key_free(app->sendgrid[i]);
+    ingest_quota_free(app->quota);
+    mill_metrics_free(app->metrics);
+    mill_arena_release(&app->arena);
+    free(app);
+}
+
+void ingest_app_tick(struct ingest *app, bool reread)
+{
+    if (app->auth.reload)
+        app->auth.reload(app->auth.self, reread);
+    ingest_publisher_tick(app->publisher);
+    mill_metric_set(app->metrics, M_IN_FLIGHT, 0, (double)mill_server_in_flight(app->server));
+}

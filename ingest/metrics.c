@@ -1,0 +1,50 @@
+/**
+ * @file metrics.c
+ * @brief The table of the edge's metrics.
+ */
+#include "metrics.h"
+
+/* In the order of enum ingest_problem; a test holds the two together. */
+static const char *const answers[] = {"none",
+                                      "malformed-body",
+                                      "invalid-idempotency-key",
+                                      "unauthenticated",
+                                      "missing-scope",
+                                      "invalid-signature",
+                                      "not-found",
+                                      "method-not-allowed",
+                                      "timeout",
+                                      "too-large",
+                                      "unsupported-media-type",
+                                      "invalid-request",
+                                      "too-many-in-flight",
+                                      "headers-too-large",
+                                      "unavailable",
+                                      "outcome-unknown",
+                                      "internal",
+                                      NULL};
+static const char *const mails[] = {"accepted", "refused", "unavailable", "unknown", NULL};
+static const char *const providers[] = {"sendgrid", NULL};
+static const char *const routes[] = {"mail", "batch", "callback", NULL};
+static const char *const deliveries[] = {"delivered", "undelivered", "doubtful", "too_large", NULL};
+
+const struct mill_metric ingest_metrics[] = {
+    [M_ANSWERS] = {"mill_ingest_answers_total", MILL_COUNTER, "answers, by problem", "problem",
+                   answers},
+    [M_MAILS] = {"mill_ingest_mails_total", MILL_COUNTER, "mails, by what became of them",
+                 "outcome", mails},
+    [M_CALLBACKS] = {"mill_ingest_callbacks_total", MILL_COUNTER, "callbacks stored", "provider",
+                     providers},
+    [M_BYTES] = {"mill_ingest_body_bytes_total", MILL_COUNTER, "bytes of request bodies", "route",
+                 routes},
+    [M_RECORDS] = {"mill_ingest_records_total", MILL_COUNTER, "records handed to the broker",
+                   "delivery", deliveries},
+    [M_ACK] = {"mill_ingest_ack_seconds", MILL_HISTOGRAM, "from queueing to acknowledgement", NULL,
+               NULL},
+    [M_READY] = {"mill_ready", MILL_GAUGE, "1 while mail can be accepted", NULL, NULL},
+    [M_QUEUED] = {"mill_ingest_queued_records", MILL_GAUGE, "records waiting for the broker", NULL,
+                  NULL},
+    [M_IN_FLIGHT] = {"mill_ingest_in_flight_requests", MILL_GAUGE, "requests not answered yet",
+                     NULL, NULL},
+    {0},
+};

@@ -1,0 +1,236 @@
+/* See fake_broker.h. */
+#include "fake_broker.h"
+
+#include "avro/registry.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct fake_call {
+    mill_delivery_fn done;
+    void *arg;
+    struct fake_call *next;
+};
+
+struct mill_producer {
+    pthread_t thread;
+    struct fake_call *first, **last;
+    unsigned held;
+    bool stop;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    enum fake_mode mode;
+    bool broker, registry;
+    unsigned sent, held;
+    struct fake_record last;
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER,
+          .broker = true,
+          .registry = true};
+
+void fake_mode(enum fake_mode mode)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.mode = mode;
+    pthread_cond_broadcast(&fake.wake);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_there(bool broker, bool registry)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.broker = broker;
+    fake.registry = registry;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+unsigned fake_sent(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    unsigned n = fake.sent;
+    pthread_mutex_unlock(&fake.lock);
+    return n;
+}
+
+unsigned fake_held(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    unsigned n = fake.held;
+    pthread_mutex_unlock(&fake.lock);
+    return n;
+}
+
+void fake_last(struct fake_record *out)
+{
+    pthread_mutex_lock(&fake.lock);
+    *out = fake.last;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static enum mill_delivery fake_outcome(enum fake_mode mode)
+{
+    switch (mode) {
+    case FAKE_UNDELIVERED:
+        return MILL_UNDELIVERED;
+    case FAKE_DOUBTFUL:
+        return MILL_DOUBTFUL;
+    case FAKE_TOO_LARGE:
+        return MILL_TOO_LARGE;
+    default:
+        return MILL_DELIVERED;
+    }
+}
+
+static void *fake_main(void *arg)
+{
+    struct mill_producer *p = arg;
+
+    pthread_mutex_lock(&fake.lock);
+    while (!p->stop || p->first) {
+        if (!p->first || (fake.mode == FAKE_HOLD && !p->stop)) {
+            pthread_cond_wait(&fake.wake, &fake.lock);
+            continue;
+        }
+        struct fake_call *call = p->first;
+        enum mill_delivery d = fake.mode == FAKE_HOLD ? MILL_UNDELIVERED : fake_outcome(fake.mode);
+        p->first = call->next;
+        if (!p->first)
+            p->last = &p->first;
+        fake.held--;
+        pthread_mutex_unlock(&fake.lock);
+        call->done(call->arg, d, 0, 17, d == MILL_DELIVERED ? NULL : "as the test says");
+        free(call);
+        pthread_mutex_lock(&fake.lock);
+    }
+    pthread_mutex_unlock(&fake.lock);
+    return NULL;
+}
+
+enum mill_code mill_producer_new(struct mill_producer **out, const struct mill_kafka_conf *conf,
+                                 struct mill_err *err)
+{
+    struct mill_producer *p = calloc(1, sizeof *p);
+
+    (void)conf;
+    *out = NULL;
+    if (!p)
+        return mill_fail(err, MILL_E_NOMEM, "fake", "out of memory");
+    p->last = &p->first;
+    if (pthread_create(&p->thread, NULL, fake_main, p)) {
+        free(p);
+        return mill_fail(err, MILL_E_NOMEM, "fake", "no thread");
+    }
+    *out = p;
+    return MILL_OK;
+}
+
+void mill_producer_free(struct mill_producer *p, uint32_t timeout_ms)
+{
+    (void)timeout_ms;
+    if (!p)
+        return;
+    pthread_mutex_lock(&fake.lock);
+    p->stop = true;
+    pthread_cond_broadcast(&fake.wake);
+    pthread_mutex_unlock(&fake.lock);
+    pthread_join(p->thread, NULL);
+    free(p);
+}
+
+static void fake_keep(const char *topic, struct mill_str key, struct mill_str value,
+                      struct mill_map headers)
+{
+    struct fake_record *r = &fake.last;
+
+    mill_str_cut(mill_str(topic), r->topic, sizeof r->topic);
+    mill_str_cut(key.p ? key : MILL_STR("-"), r->key, sizeof r->key);
+    r->value_n = value.n < sizeof r->value ? value.n : sizeof r->value;
+    memcpy(r->value, value.p, r->value_n);
+    mill_str_cut(mill_map_get(headers, "traceparent"), r->traceparent, sizeof r->traceparent);
+    mill_str_cut(mill_map_get(headers, "tracestate"), r->tracestate, sizeof r->tracestate);
+}
+
+enum mill_code mill_producer_send(struct mill_producer *p, const char *topic, int32_t partition,
+                                  struct mill_str key, struct mill_str value,
+                                  struct mill_map headers, mill_delivery_fn done, void *arg,
+                                  struct mill_err *err)
+{
+    struct fake_call *call = malloc(sizeof *call);
+    enum mill_code rc = MILL_OK;
+
+    (void)partition;
+    if (!call)
+        return mill_fail(err, MILL_E_NOMEM, topic, "out of memory");
+    *call = (struct fake_call){.done = done, .arg = arg};
+    pthread_mutex_lock(&fake.lock);
+    if (fake.mode == FAKE_FULL) {
+        rc = mill_fail(err, MILL_E_IO, topic, "queue full");
+    } else if (fake.mode == FAKE_FATAL) {
+        rc = mill_fail(err, MILL_E_KAFKA, topic, "fatal");
+    } else {
+        fake_keep(topic, key, value, headers);
+        fake.sent++;
+        fake.held++;
+        *p->last = call;
+        p->last = &call->next;
+        call = NULL;
+        pthread_cond_broadcast(&fake.wake);
+    }
+    pthread_mutex_unlock(&fake.lock);
+    free(call);
+    return rc;
+}
+
+bool mill_producer_ready(struct mill_producer *p, const char *topic, uint32_t timeout_ms)
+{
+    (void)p;
+    (void)topic;
+    (void)timeout_ms;
+    pthread_mutex_lock(&fake.lock);
+    bool there = fake.broker;
+    pthread_mutex_unlock(&fake.lock);
+    return there;
+}
+
+size_t mill_producer_queued(const struct mill_producer *p)
+{
+    (void)p;
+    return fake_held();
+}
+
+/* --- registry -------------------------------------------------------------------------------- */
+
+struct mill_registry {
+    int32_t next;
+};
+
+enum mill_code mill_registry_new(struct mill_registry **out, const char *url, uint32_t timeout_ms,
+                                 struct mill_err *err)
+{
+    (void)url;
+    (void)timeout_ms;
+    *out = calloc(1, sizeof **out);
+    return *out ? MILL_OK : mill_fail(err, MILL_E_NOMEM, "fake", "out of memory");
+}
+
+void mill_registry_free(struct mill_registry *r)
+{
+    free(r);
+}
+
+enum mill_code mill_registry_register(struct mill_registry *r, const char *subject,
+                                      struct mill_str json, int32_t *id, struct mill_err *err)
+{
+    pthread_mutex_lock(&fake.lock);
+    bool there = fake.registry;
+    pthread_mutex_unlock(&fake.lock);
+    if (!there)
+        return mill_fail(err, MILL_E_IO, subject, "the fake is away");
+    if (!json.n)
+        return mill_fail(err, MILL_E_SCHEMA, subject, "no schema");
+    *id = 40 + ++r->next;
+    return MILL_OK;
+}

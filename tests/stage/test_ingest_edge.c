@@ -1,0 +1,201 @@
+/* Callbacks, pages and the OpenAPI document, credentials that change. */
+#include "ingest_edge.h"
+#include "mail/records.h"
+
+/* --- callbacks ------------------------------------------------------------------------------- */
+
+static void sign(int key, const char *timestamp, struct mill_str body, struct mill_buf *headers)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char sig[128];
+    size_t n = sizeof sig;
+
+    assert_non_null(ctx);
+    assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, edge.key[key]), 1);
+    assert_int_equal(EVP_DigestSignUpdate(ctx, timestamp, strlen(timestamp)), 1);
+    assert_int_equal(EVP_DigestSignUpdate(ctx, body.p, body.n), 1);
+    assert_int_equal(EVP_DigestSignFinal(ctx, sig, &n), 1);
+    EVP_MD_CTX_free(ctx);
+    mill_buf_reset(headers);
+    mill_buf_printf(headers,
+                    JSON_TYPE "X-Twilio-Email-Event-Webhook-Timestamp: %s\r\n"
+                              "X-Twilio-Email-Event-Webhook-Signature: ",
+                    timestamp);
+    mill_base64_add(headers, (struct mill_str){(const char *)sig, n});
+    mill_buf_puts(headers, "\r\n");
+    assert_false(headers->failed);
+}
+
+static unsigned callback(const char *headers, struct mill_str body)
+{
+    struct http_answer a;
+    unsigned status;
+
+    http_ask(edge.port, "POST", "/v1/callbacks/sendgrid", headers, body, &a);
+    status = a.status;
+    print_message("%u %s\n", status, a.body);
+    http_answer_release(&a);
+    return status;
+}
+
+static void test_callbacks(void **state)
+{
+    struct mill_str body = MILL_STR("[{\"event\":\"open\"},\r\n{\"event\":\"click\"}]\r\n");
+    static struct fake_record r;
+    struct mill_callback record;
+    struct mill_arena arena = {0};
+    struct mill_codec *codec = NULL;
+    struct mill_buf headers;
+    unsigned sent;
+
+    (void)state;
+    mill_buf_init(&headers, 2048);
+    for (int key = 0; key < 2; key++) { /* both keys count: one is being replaced */
+        sign(key, "1600112502", body, &headers);
+        sent = fake_sent();
+        assert_int_equal(callback(headers.p, body), 200);
+        assert_int_equal(fake_sent(), sent + 1); /* two events, one record */
+    }
+    fake_last(&r);
+    assert_string_equal(r.topic, "mail.callbacks");
+    edge_decode(&mill_callback_desc, &r, &arena, &codec, &record);
+    assert_true(mill_str_is(record.provider, "sendgrid"));
+    assert_true(mill_str_eq(record.body, body));
+    assert_true(mill_str_is(record.content_type, "application/json"));
+    assert_true(mill_str_is(mill_map_get(record.headers, "X-Twilio-Email-Event-Webhook-Timestamp"),
+                            "1600112502"));
+    mill_codec_free(codec);
+    mill_arena_release(&arena);
+
+    sent = fake_sent();
+    assert_int_equal(callback(headers.p, MILL_STR("[{\"event\":\"open\"}]")), 403);
+    assert_int_equal(callback(headers.p, (struct mill_str){body.p, body.n - 2}), 403);
+    assert_int_equal(callback(JSON_TYPE, body), 403);
+    assert_int_equal(callback(JSON_TYPE "X-Twilio-Email-Event-Webhook-Timestamp: 1\r\n"
+                                        "X-Twilio-Email-Event-Webhook-Signature: AAAA\r\n",
+                              body),
+                     403);
+    assert_int_equal(fake_sent(), sent);
+    fake_mode(FAKE_DOUBTFUL);
+    assert_int_equal(callback(headers.p, body), 503);
+    fake_mode(FAKE_TOO_LARGE);
+    assert_int_equal(callback(headers.p, body), 413);
+    fake_mode(FAKE_FULL);
+    assert_int_equal(callback(headers.p, body), 503);
+    mill_buf_release(&headers);
+}
+
+static void test_no_callback_key(void **state)
+{
+    (void)state;
+    edge.conf.sendgrid_keys = NULL;
+    edge_start();
+    assert_int_equal(callback(JSON_TYPE, MILL_STR("[]")), 503);
+}
+
+/* --- the rest of the surface ----------------------------------------------------------------- */
+
+static void test_pages(void **state)
+{
+    struct http_answer a;
+    char path[80];
+
+    (void)state;
+    for (unsigned p = 1; p < PROBLEM_END; p++) {
+        snprintf(path, sizeof path, "/problems/%s", ingest_problem_name((enum ingest_problem)p));
+        assert_int_equal(edge_get(path), 200);
+        /* The metric's label has the problem's name. */
+        assert_string_equal(ingest_metrics[M_ANSWERS].values[p],
+                            ingest_problem_name((enum ingest_problem)p));
+    }
+    assert_null(ingest_metrics[M_ANSWERS].values[PROBLEM_END]);
+    http_ask(edge.port, "GET", "/metrics", "", (struct mill_str){0}, &a);
+    assert_int_equal(a.status, 200);
+    assert_non_null(strstr(a.body, "mill_ready{stage=\"ingest\"} 1"));
+    http_answer_release(&a);
+}
+
+static void test_credentials_change(void **state)
+{
+    (void)state;
+    json_decref(edge_post_mail("", SIMPLE, 202));
+    edge_put_credentials("n:sha256$$" HELLO_HASH ":acme:mail:send\n");
+    ingest_app_tick(edge.app, false);
+    json_decref(edge_post_mail("", SIMPLE, 401));
+    json_decref(edge_post_mail(AS_READER, SIMPLE, 202));
+    edge_put_credentials("rubbish\n");
+    ingest_app_tick(edge.app, true);
+    json_decref(edge_post_mail(AS_READER, SIMPLE, 202));
+}
+
+static void test_wrong_conf(void **state)
+{
+    struct mill_err err = {0};
+
+    (void)state;
+    assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_OK);
+    edge.conf.sendgrid_keys = "bm9uZQ==";
+    assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
+    assert_int_equal(ingest_app_start(&edge.app, &edge.conf, &err), MILL_E_CONFIG);
+    assert_null(edge.app);
+    edge_default_conf();
+    edge.conf.tls_cert = "x";
+    assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
+    edge_default_conf();
+    edge.conf.log_level = "loud";
+    assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
+    edge_default_conf();
+    edge.conf.credentials = "nowhere";
+    assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
+}
+
+/* openapi.json names every route the server has, and no other; each answers as it is named. */
+static void test_openapi(void **state)
+{
+    struct http_answer a;
+    json_t *doc = NULL, *methods;
+    const char *path, *method;
+    size_t n = 0;
+
+    (void)state;
+    http_ask(edge.port, "GET", "/openapi.json", "", (struct mill_str){0}, &a);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(mill_json_parse((struct mill_str){a.body, a.body_n}, &doc, NULL), MILL_OK);
+    http_answer_release(&a);
+    json_object_foreach(json_object_get(doc, "paths"), path, methods)
+    {
+        json_t *operation;
+        json_object_foreach(methods, method, operation)
+        {
+            char upper[8] = "", real[80], status[8];
+            const char *brace = strchr(path, '{');
+            for (size_t i = 0; method[i] && i < sizeof upper - 1; i++)
+                upper[i] = (char)(method[i] - 'a' + 'A');
+            snprintf(real, sizeof real, "%.*s%s", (int)(brace ? brace - path : (int)strlen(path)),
+                     path, brace ? "not-found" : "");
+            http_ask(edge.port, upper, real, "",
+                     strcmp(method, "post") ? (struct mill_str){0} : MILL_STR(""), &a);
+            snprintf(status, sizeof status, "%u", a.status);
+            print_message("%s %s: %s\n", upper, real, status);
+            assert_non_null(json_object_get(json_object_get(operation, "responses"), status));
+            http_answer_release(&a);
+            n++;
+        }
+    }
+    for (const struct mill_route *r = edge.app->routes; r->method; r++)
+        n--;
+    assert_int_equal(n, 0);
+    json_decref(doc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EDGE_STARTED(test_callbacks), EDGE_PLAIN(test_no_callback_key),
+        EDGE_STARTED(test_pages),     EDGE_STARTED(test_credentials_change),
+        EDGE_PLAIN(test_wrong_conf),  EDGE_STARTED(test_openapi),
+    };
+
+    mill_log_setup("test", MILL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
