@@ -1,0 +1,163 @@
+#include "lake/file.h"
+
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { FILE_ZSTD_LEVEL = 3, FILE_PAGE_BYTES = 1 << 20, FILE_PAGE_ROWS = 20000 };
+/* What one PUT can carry. */
+static const size_t file_max_bytes = (size_t)5 << 30;
+/* Distinct values a bloom filter is made for when the file is not yet known to be small. */
+static const int64_t file_bloom_values = 200000;
+
+/** Ids that people look single mails up by; they get a bloom filter where a file has them. */
+static const char *const file_ids[] = {"message_id", "request_id", "provider_id"};
+enum { FILE_IDS = sizeof file_ids / sizeof *file_ids };
+
+struct mill_lake_file {
+    const struct mill_lake_conf *conf;
+    struct mill_rows rows;
+    struct mill_pq *writer;
+    struct mill_buf out;
+    size_t batch; /**< bytes in rows, about */
+    int64_t count;
+    bool finished;
+};
+
+enum mill_code mill_lake_file_new(struct mill_lake_file **out, const struct mill_lake_conf *conf,
+                                  struct mill_shape *shape, struct mill_err *err)
+{
+    struct mill_lake_file *f = calloc(1, sizeof *f);
+    enum mill_code rc;
+
+    *out = NULL;
+    if (!f)
+        return mill_fail(err, MILL_E_NOMEM, "file", "out of memory");
+    f->conf = conf;
+    mill_buf_init(&f->out, file_max_bytes);
+    rc = mill_rows_init(&f->rows, shape, err);
+    if (rc) {
+        free(f);
+        return rc;
+    }
+    *out = f;
+    return MILL_OK;
+}
+
+void mill_lake_file_free(struct mill_lake_file *f)
+{
+    if (!f)
+        return;
+    if (f->writer)
+        f->conf->lib->abort(f->writer);
+    mill_rows_release(&f->rows);
+    mill_buf_release(&f->out);
+    free(f);
+}
+
+struct mill_rows *mill_lake_file_rows(struct mill_lake_file *f)
+{
+    return &f->rows;
+}
+
+int64_t mill_lake_file_count(const struct mill_lake_file *f)
+{
+    return f->count;
+}
+
+size_t mill_lake_file_held(const struct mill_lake_file *f)
+{
+    return sizeof *f + f->batch + f->out.size +
+           (f->writer ? (size_t)f->conf->lib->held(f->writer) : 0);
+}
+
+static int file_sink(void *arg, const void *data, size_t n)
+{
+    struct mill_lake_file *f = arg;
+
+    return mill_buf_add(&f->out, data, n) ? 0 : ENOMEM;
+}
+
+static enum mill_code file_failed(int errnum, const char *text, struct mill_err *err)
+{
+    return mill_fail(err, errnum == ENOMEM ? MILL_E_NOMEM : MILL_E_STATE, "parquet", "%s", text);
+}
+
+static enum mill_code file_open(struct mill_lake_file *f, int64_t values, struct mill_err *err)
+{
+    const char *blooms[FILE_IDS + 1] = {NULL};
+    struct mill_pq_options o = {
+        .zstd_level = FILE_ZSTD_LEVEL,
+        .row_group_rows = f->conf->row_group_rows ? f->conf->row_group_rows : 1 << 20,
+        .row_group_bytes = f->conf->row_group_bytes ? f->conf->row_group_bytes : 64 << 20,
+        .page_bytes = FILE_PAGE_BYTES,
+        .page_rows = FILE_PAGE_ROWS,
+        .blooms = blooms,
+        .bloom_values = values > 0 ? values : 1,
+    };
+    struct ArrowSchema schema = {0};
+    char text[200] = "";
+    enum mill_code rc;
+    size_t n = 0;
+
+    for (size_t i = 0; i < FILE_IDS; i++) {
+        const struct mill_col *c = mill_col_find(f->rows.shape->root, mill_str(file_ids[i]));
+        if (c && c->type == MILL_COL_UTF8)
+            blooms[n++] = file_ids[i];
+    }
+    rc = mill_shape_arrow(f->rows.shape, &schema, err);
+    if (rc)
+        return rc;
+    f->writer = f->conf->lib->open(&schema, &o, file_sink, f, text, sizeof text);
+    return f->writer ? MILL_OK : file_failed(0, text, err);
+}
+
+static enum mill_code file_flush(struct mill_lake_file *f, int64_t values, struct mill_err *err)
+{
+    struct ArrowArray batch = {0};
+    char text[200] = "";
+    enum mill_code rc = f->writer ? MILL_OK : file_open(f, values, err);
+    int e;
+
+    if (rc || mill_rows_count(&f->rows) == 0)
+        return rc;
+    rc = mill_rows_batch(&f->rows, &batch, err);
+    if (rc)
+        return rc;
+    f->batch = 0;
+    e = f->conf->lib->write(f->writer, &batch, text, sizeof text);
+    return e ? file_failed(e, text, err) : MILL_OK;
+}
+
+enum mill_code mill_lake_file_added(struct mill_lake_file *f, size_t bytes, struct mill_err *err)
+{
+    size_t full = f->conf->batch_bytes ? f->conf->batch_bytes : 1 << 20;
+
+    f->count++;
+    f->batch += bytes + f->rows.shape->n_cols * 4; /* offsets of what is null or empty */
+    return f->batch < full ? MILL_OK : file_flush(f, file_bloom_values, err);
+}
+
+enum mill_code mill_lake_file_finish(struct mill_lake_file *f, const struct mill_pq_pair *pairs,
+                                     size_t n, struct mill_str *bytes, struct mill_err *err)
+{
+    struct mill_pq *writer;
+    char text[200] = "";
+    enum mill_code rc;
+    int e;
+
+    if (!f->finished) {
+        rc = file_flush(f, f->count, err);
+        if (rc)
+            return rc;
+        writer = f->writer;
+        f->writer = NULL; /* finish frees it whatever comes */
+        e = f->conf->lib->finish(writer, pairs, n, text, sizeof text);
+        if (e)
+            return file_failed(e, text, err);
+        f->finished = true;
+    }
+    *bytes = mill_buf_view(&f->out);
+    return MILL_OK;
+}

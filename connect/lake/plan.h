@@ -1,0 +1,32 @@
+/**
+ * @file plan.h
+ * @brief What the sink writes into an offset commit's metadata: its intent, or that it is done.
+ *
+ * Model: a commit of offset S with a plan says: [S,end) becomes these objects, in this way, and in
+ * no other; whoever owns the partition next carries it out. A commit of offset E that is "done"
+ * says: everything below E is in the lake. A commit with anything else is not ours.
+ */
+#ifndef MILL_LAKE_PLAN_H
+#define MILL_LAKE_PLAN_H
+
+#include "base/buf.h"
+
+enum { MILL_PLAN_SCHEMAS = 32, MILL_PLAN_TEXT_MAX = 1024 /**< the broker's limit is 4096 */ };
+
+struct mill_plan {
+    bool done;
+    char topic_id[37];
+    char policy[17];                    /**< hash of what shapes the rows: columns, layout */
+    int64_t end;                        /**< E; not in a "done" */
+    int64_t rows;                       /**< records in [S,E): fewer in a redo is a gap */
+    int32_t schemas[MILL_PLAN_SCHEMAS]; /**< ids in the order in which they entered the shape */
+    size_t n;
+};
+
+/** @brief The text. @param out at least MILL_PLAN_TEXT_MAX bytes; empty string when it does not fit
+ *  @own borrowed from out */
+struct mill_str mill_plan_text(const struct mill_plan *p, char *out, size_t size);
+/** @brief Read a commit's metadata. @return false when it is not ours */
+bool mill_plan_parse(struct mill_str text, struct mill_plan *out) MILL_NODISCARD;
+
+#endif

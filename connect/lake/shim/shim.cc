@@ -1,0 +1,187 @@
+#include "shim.h"
+
+#include <arrow/c/abi.h>
+#include <arrow/c/bridge.h>
+#include <arrow/io/interfaces.h>
+#include <arrow/memory_pool.h>
+#include <arrow/record_batch.h>
+#include <arrow/result.h>
+#include <arrow/status.h>
+#include <arrow/type.h>
+#include <arrow/util/config.h>
+#include <arrow/util/key_value_metadata.h>
+#include <parquet/arrow/writer.h>
+#include <parquet/properties.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <memory>
+
+namespace
+{
+
+class Sink final : public arrow::io::OutputStream
+{
+  public:
+    Sink(mill_pq_sink_fn fn, void *arg) : fn_(fn), arg_(arg)
+    {
+    }
+    arrow::Status Close() override
+    {
+        closed_ = true;
+        return arrow::Status::OK();
+    }
+    bool closed() const override
+    {
+        return closed_;
+    }
+    arrow::Result<int64_t> Tell() const override
+    {
+        return pos_;
+    }
+    arrow::Status Write(const void *data, int64_t n) override
+    {
+        if (!fn_)
+            return arrow::Status::Cancelled("writer aborted");
+        if (int e = fn_(arg_, data, static_cast<size_t>(n)); e != 0)
+            return e == ENOMEM ? arrow::Status::OutOfMemory("output buffer")
+                               : arrow::Status::IOError("output: errno ", e);
+        pos_ += n;
+        return arrow::Status::OK();
+    }
+    using arrow::io::OutputStream::Write;
+    void detach()
+    {
+        fn_ = nullptr;
+    }
+
+  private:
+    mill_pq_sink_fn fn_;
+    void *arg_;
+    int64_t pos_ = 0;
+    bool closed_ = false;
+};
+
+int failed(const char *text, int code, char *err, size_t size)
+{
+    std::snprintf(err, size, "%s", text);
+    return code;
+}
+
+/** No exception and no Status leaves the shim. */
+template <class F> int guarded(char *err, size_t size, F &&f)
+{
+    try {
+        arrow::Status st = f();
+        if (st.ok())
+            return 0;
+        return failed(st.ToString().c_str(),
+                      st.IsOutOfMemory() ? ENOMEM
+                      : st.IsIOError()   ? EIO
+                                         : EINVAL,
+                      err, size);
+    } catch (const std::bad_alloc &) {
+        return failed("out of memory", ENOMEM, err, size);
+    } catch (const std::exception &e) {
+        return failed(e.what(), EINVAL, err, size);
+    }
+}
+
+std::shared_ptr<parquet::WriterProperties> properties(const mill_pq_options &o,
+                                                      arrow::MemoryPool *pool)
+{
+    parquet::WriterProperties::Builder b;
+
+    b.memory_pool(pool)->version(parquet::ParquetVersion::PARQUET_2_6)->created_by("sendmill");
+    b.compression(parquet::Compression::ZSTD)->compression_level(o.zstd_level);
+    b.enable_dictionary()->enable_statistics()->enable_write_page_index();
+    b.max_row_group_length(o.row_group_rows);
+    b.data_pagesize(o.page_bytes)->max_rows_per_page(o.page_rows);
+    if (o.blooms) {
+        parquet::BloomFilterOptions bloom;
+        bloom.ndv = o.bloom_values;
+        bloom.fpp = 0.01;
+        for (const char *const *c = o.blooms; *c; c++)
+            b.enable_bloom_filter(*c, bloom);
+    }
+    return b.build();
+}
+
+} // namespace
+
+struct mill_pq {
+    std::unique_ptr<arrow::ProxyMemoryPool> pool =
+        std::make_unique<arrow::ProxyMemoryPool>(arrow::system_memory_pool());
+    int64_t group_bytes = 0;
+    std::shared_ptr<arrow::Schema> schema;
+    std::shared_ptr<Sink> sink;
+    std::unique_ptr<parquet::arrow::FileWriter> writer;
+};
+
+extern "C" struct mill_pq *mill_pq_open(struct ArrowSchema *schema, const struct mill_pq_options *o,
+                                        mill_pq_sink_fn sink, void *arg, char *err, size_t size)
+{
+    std::unique_ptr<mill_pq> w;
+    int rc = guarded(err, size, [&]() -> arrow::Status {
+        w = std::make_unique<mill_pq>();
+        ARROW_ASSIGN_OR_RAISE(w->schema, arrow::ImportSchema(schema));
+        w->sink = std::make_shared<Sink>(sink, arg);
+        w->group_bytes = o->row_group_bytes;
+        ARROW_ASSIGN_OR_RAISE(w->writer, parquet::arrow::FileWriter::Open(
+                                             *w->schema, w->pool.get(), w->sink,
+                                             properties(*o, w->pool.get())));
+        return arrow::Status::OK();
+    });
+    if (rc != 0)
+        mill_pq_abort(w.release());
+    return rc ? nullptr : w.release();
+}
+
+extern "C" int mill_pq_write(struct mill_pq *w, struct ArrowArray *batch, char *err, size_t size)
+{
+    return guarded(err, size, [&]() -> arrow::Status {
+        ARROW_ASSIGN_OR_RAISE(auto rows, arrow::ImportRecordBatch(batch, w->schema));
+        if (w->pool->bytes_allocated() > w->group_bytes)
+            ARROW_RETURN_NOT_OK(w->writer->NewBufferedRowGroup());
+        return w->writer->WriteRecordBatch(*rows);
+    });
+}
+
+extern "C" int64_t mill_pq_held(const struct mill_pq *w)
+{
+    return w->pool->bytes_allocated();
+}
+
+extern "C" int mill_pq_finish(struct mill_pq *w, const struct mill_pq_pair *pairs, size_t n,
+                              char *err, size_t size)
+{
+    int rc = guarded(err, size, [&]() -> arrow::Status {
+        auto kv = std::make_shared<arrow::KeyValueMetadata>();
+        for (size_t i = 0; i < n; i++)
+            kv->Append(pairs[i].key, pairs[i].value);
+        ARROW_RETURN_NOT_OK(w->writer->AddKeyValueMetadata(kv));
+        return w->writer->Close();
+    });
+    mill_pq_abort(w);
+    return rc;
+}
+
+extern "C" void mill_pq_abort(struct mill_pq *w)
+{
+    if (!w)
+        return;
+    /* The destructor of an unclosed writer writes what it holds and a footer. */
+    if (w->sink)
+        w->sink->detach();
+    try {
+        delete w;
+    } catch (const std::exception &) {
+        /* nothing is left that a caller could do */
+    }
+}
+
+extern "C" const char *mill_pq_version(void)
+{
+    return ARROW_VERSION_STRING;
+}

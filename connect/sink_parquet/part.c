@@ -1,0 +1,279 @@
+/* One partition's range: records in, files in the making. */
+#include "sink_parquet/range.h"
+
+#include "avro/codec.h"
+#include "lake/raw.h"
+
+#include <stdlib.h>
+
+enum { PART_REJECTED_MAX = 1 << 20 };
+
+struct sink_part *sink_part_find(struct sink *s, const char *topic, int32_t partition)
+{
+    for (size_t k = 0; k < s->n_parts; k++) {
+        size_t i = (s->last_part + k) % s->n_parts; /* records come in runs of one partition */
+        if (s->parts[i]->partition == partition && !strcmp(s->parts[i]->topic->name, topic)) {
+            s->last_part = i;
+            return s->parts[i];
+        }
+    }
+    return NULL;
+}
+
+enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *at,
+                             struct sink_part **out, struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    struct sink_topic *topic = NULL;
+    struct sink_part *p, **more;
+    enum mill_code rc = sink_topic(ctx, at->topic, &topic, err);
+
+    *out = NULL;
+    if (rc)
+        return rc;
+    more = realloc(s->parts, (s->n_parts + 1) * sizeof(struct sink_part *));
+    if (more)
+        s->parts = more;
+    p = more ? calloc(1, sizeof *p) : NULL;
+    if (!p)
+        return mill_fail(err, MILL_E_NOMEM, "partition", "out of memory");
+    p->topic = topic;
+    p->partition = at->partition;
+    mill_str_cut(mill_str(at->topic_id), p->topic_id, sizeof p->topic_id);
+    p->shape = mill_shape_keep(topic->shape);
+    mill_buf_init(&p->rejected, PART_REJECTED_MAX);
+    s->parts[s->n_parts++] = p;
+    *out = p;
+    return MILL_OK;
+}
+
+static void part_files_free(struct sink *s, struct sink_part *p)
+{
+    for (size_t i = 0; i < p->n_files; i++)
+        mill_lake_file_free(p->files[i].file);
+    free(p->files);
+    p->files = NULL;
+    p->n_files = 0;
+    s->held -= p->held;
+    p->held = 0;
+}
+
+void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start)
+{
+    part_files_free(s, p);
+    mill_buf_release(&p->rejected);
+    p->state = SINK_OPEN;
+    p->start = start;
+    p->next = start;
+    p->rows = 0;
+    p->redo = false;
+    if (p->shape != p->topic->shape) {
+        sink_fills_clear(p);
+        mill_shape_free(p->shape);
+        p->shape = mill_shape_keep(p->topic->shape);
+    }
+}
+
+void sink_part_drop(struct sink *s, struct sink_part *p)
+{
+    if (!p)
+        return;
+    part_files_free(s, p);
+    sink_fills_clear(p);
+    mill_shape_free(p->shape);
+    mill_buf_release(&p->rejected);
+    for (size_t i = 0; i < s->n_parts; i++)
+        if (s->parts[i] == p) {
+            s->parts[i] = s->parts[--s->n_parts];
+            break;
+        }
+    s->last_part = 0;
+    free(p);
+}
+
+/** The range's file for this kind and day, made at first use. */
+static enum mill_code part_file(struct sink *s, struct sink_part *p, enum mill_object_kind kind,
+                                int32_t day, struct sink_file **out, struct mill_err *err)
+{
+    struct mill_shape *shape = kind == MILL_OBJECT_REJECTED ? s->rejected_shape
+                               : p->topic->raw              ? s->raw_shape
+                                                            : p->shape;
+    struct sink_file *more, *f;
+    enum mill_code rc;
+
+    for (size_t i = 0; i < p->n_files; i++)
+        if (p->files[i].day == day && p->files[i].kind == kind) {
+            *out = &p->files[i];
+            return MILL_OK;
+        }
+    more = realloc(p->files, (p->n_files + 1) * sizeof *more);
+    if (!more)
+        return mill_fail(err, MILL_E_NOMEM, "file", "out of memory");
+    p->files = more;
+    f = &more[p->n_files];
+    *f = (struct sink_file){.kind = kind, .day = day};
+    rc = mill_lake_file_new(&f->file, &s->lake, shape, err);
+    if (rc)
+        return rc;
+    p->n_files++;
+    *out = f;
+    return MILL_OK;
+}
+
+/** Count a row that was added to a file. */
+static enum mill_code part_added(struct sink *s, struct sink_part *p, struct sink_file *f,
+                                 const struct mill_record *in, struct mill_err *err)
+{
+    enum mill_code rc = mill_lake_file_added(f->file, in->raw.n + in->key.n + 16, err);
+    size_t held = mill_lake_file_held(f->file);
+
+    f->rows++;
+    p->held += held - f->held;
+    s->held += held - f->held;
+    f->held = held;
+    return rc;
+}
+
+static struct mill_row_meta part_meta(const struct mill_record *in)
+{
+    return (struct mill_row_meta){.topic = mill_str(in->topic),
+                                  .key = in->key,
+                                  .partition = in->partition,
+                                  .offset = in->offset,
+                                  .timestamp_us = in->timestamp_us};
+}
+
+static enum mill_code part_add_raw(struct mill_ctx *ctx, struct sink_part *p,
+                                   enum mill_object_kind kind, const struct mill_record *in,
+                                   struct mill_str reason, struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    struct mill_row_meta meta = part_meta(in);
+    struct sink_file *f = NULL;
+    enum mill_code rc = part_file(s, p, kind, mill_object_day(in->timestamp_us, NULL), &f, err);
+
+    if (!rc)
+        rc = mill_raw_row(mill_lake_file_rows(f->file), &meta, in->raw, in->headers, reason, err);
+    return rc ? rc : part_added(s, p, f, in, err);
+}
+
+/** A record that is no row: kept with its bytes and the reason, in a place of its own. */
+static enum mill_code part_reject(struct mill_ctx *ctx, struct sink_part *p,
+                                  const struct mill_record *in, struct mill_err *err)
+{
+    struct mill_err why = *err;
+
+    mill_log(MILL_WARN, "record_rejected",
+             MILL_KV(MILL_KS("topic", in->topic), MILL_KI("partition", in->partition),
+                     MILL_KI("offset", in->offset)),
+             "%s: %s", why.where, why.text);
+    mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_REJECTED, 1);
+    mill_buf_printf(&p->rejected, "%s%lld", p->rejected.n ? "," : "", (long long)in->offset);
+    return part_add_raw(ctx, p, MILL_OBJECT_REJECTED, in, mill_str(why.text), err);
+}
+
+static enum mill_code part_add_row(struct mill_ctx *ctx, struct sink_part *p,
+                                   const struct mill_record *in, struct mill_fill *fill,
+                                   struct mill_str body, struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    struct mill_row_meta meta = part_meta(in);
+    struct sink_file *f = NULL;
+    enum mill_code rc =
+        part_file(s, p, MILL_OBJECT_ROWS, mill_object_day(in->timestamp_us, NULL), &f, err);
+
+    if (rc)
+        return rc;
+    rc = mill_fill_row(fill, body, &meta, mill_lake_file_rows(f->file), err);
+    if (rc == MILL_E_DATA)
+        return part_reject(ctx, p, in, err);
+    if (rc)
+        return rc;
+    mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_ROWS, 1);
+    return part_added(s, p, f, in, err);
+}
+
+static enum mill_code part_split(const struct mill_record *in, int32_t *id, struct mill_str *body,
+                                 struct mill_err *err)
+{
+    if (!in->raw.p)
+        return mill_fail(err, MILL_E_DATA, "value", "the record has no value");
+    return mill_frame_split(in->raw, id, body, err);
+}
+
+/** @return MILL_OK; MILL_E_IO: not now; MILL_E_STATE: roll first; others: stop */
+static enum mill_code part_add_avro(struct mill_ctx *ctx, struct sink_part *p,
+                                    const struct mill_record *in, struct mill_err *err)
+{
+    struct mill_fill *fill = NULL;
+    struct mill_str body;
+    int32_t id = 0;
+
+    if (part_split(in, &id, &body, err))
+        return part_reject(ctx, p, in, err);
+    switch (sink_fill(ctx, p, id, &fill, err)) {
+    case SINK_FITS:
+        return part_add_row(ctx, p, in, fill, body, err);
+    case SINK_REFUSED:
+        return part_reject(ctx, p, in, err);
+    case SINK_ROLL_FIRST:
+        return MILL_E_STATE;
+    case SINK_AWAY:
+        sink_fault(ctx, SINK_FAULT_REGISTRY, err);
+        return MILL_E_IO;
+    default:
+        return MILL_E_NOMEM;
+    }
+}
+
+/** Before the first row of a redo: the shape that its author had. */
+static enum mill_verdict part_ready_redo(struct mill_ctx *ctx, struct sink_part *p,
+                                         struct mill_err *err)
+{
+    struct mill_fill *fill;
+
+    for (size_t i = 0; i < p->plan.n; i++) {
+        enum sink_fit fit = sink_fill(ctx, p, p->plan.schemas[i], &fill, err);
+        if (fit == SINK_AWAY) {
+            sink_fault(ctx, SINK_FAULT_REGISTRY, err);
+            return MILL_LATER;
+        }
+        if (fit != SINK_FITS)
+            return MILL_STOP;
+    }
+    p->redo_ready = true;
+    return MILL_DONE;
+}
+
+enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,
+                                const struct mill_record *in, bool *roll, struct mill_err *err)
+{
+    enum mill_code rc;
+
+    *roll = false;
+    if (in->offset < p->next)
+        return MILL_DONE; /* has it already */
+    if (p->redo && !p->redo_ready) {
+        enum mill_verdict v = part_ready_redo(ctx, p, err);
+        if (v != MILL_DONE)
+            return v;
+    }
+    if (p->topic->raw) {
+        rc = part_add_raw(ctx, p, MILL_OBJECT_ROWS, in, (struct mill_str){0}, err);
+        mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_ROWS, 1);
+    } else {
+        rc = part_add_avro(ctx, p, in, err);
+    }
+    if (rc == MILL_E_IO)
+        return MILL_LATER;
+    if (rc == MILL_E_STATE && !p->redo) {
+        *roll = true;
+        return MILL_LATER;
+    }
+    if (rc)
+        return MILL_STOP;
+    if (p->rows++ == 0)
+        p->opened_ms = mill_tick_ms();
+    p->next = in->offset + 1;
+    return MILL_DONE;
+}

@@ -1,0 +1,169 @@
+/**
+ * @file range.h
+ * @brief What the files of sink_parquet share: its options, state, and the life of a range.
+ *
+ * Model: a partition gathers rows from its committed offset S. Rolling it freezes E, then goes
+ * PLAN (commit S with the plan) → UPLOAD (each object by conditional PUT) → COMMIT (commit E), one
+ * step after the other; a step that fails is tried again later, and no record of that partition is
+ * taken meanwhile. A plan found at assignment (redo) is carried out to exactly its E. One thread.
+ */
+#ifndef MILL_SINK_PARQUET_H
+#define MILL_SINK_PARQUET_H
+
+#include "base/clock.h"
+#include "lake/file.h"
+#include "lake/fill.h"
+#include "lake/object.h"
+#include "lake/plan.h"
+#include "net/s3.h"
+#include "sink.h"
+
+struct sink_conf {
+    const char *s3_endpoint, *s3_region, *s3_bucket, *s3_prefix;
+    bool s3_virtual_host;
+    uint64_t s3_timeout_ms;
+    uint64_t flush_ms;
+    uint32_t roll_rows;
+    uint64_t roll_bytes, memory_bytes, row_group_bytes;
+    const char *raw_topics, *drop, *meta_columns, *parquet_lib;
+    bool accept_gaps;
+};
+
+enum sink_metric {
+    SINK_M_ROWS,
+    SINK_M_OBJECTS,
+    SINK_M_BYTES,
+    SINK_M_ROLLS,
+    SINK_M_FAULTS,
+    SINK_M_HELD,
+};
+enum sink_roll {
+    SINK_ROLL_TIME,
+    SINK_ROLL_ROWS,
+    SINK_ROLL_BYTES,
+    SINK_ROLL_MEMORY,
+    SINK_ROLL_SCHEMA,
+    SINK_ROLL_REDO,
+    SINK_ROLL_DRAIN
+};
+enum sink_fault { SINK_FAULT_S3, SINK_FAULT_COMMIT, SINK_FAULT_REGISTRY };
+
+/** A registry id, looked up once. */
+struct sink_schema {
+    int32_t id;
+    struct mill_schema *schema; /**< NULL: cannot be columns, and why */
+    char why[160];
+};
+
+struct sink_topic {
+    char *name;
+    bool raw;
+    unsigned meta_mask;
+    struct mill_str *drop; /**< paths, borrowed from the option's text */
+    size_t n_drop;
+    char policy[17];
+    struct mill_shape *base;  /**< metadata columns only */
+    struct mill_shape *shape; /**< the widest so far; what the next range starts with */
+};
+
+struct sink_file {
+    enum mill_object_kind kind;
+    int32_t day;
+    int64_t rows;
+    size_t held;
+    struct mill_lake_file *file; /**< NULL once it is in the lake */
+};
+
+enum sink_state {
+    SINK_OPEN,   /**< gathers rows */
+    SINK_PLAN,   /**< to commit S with the plan */
+    SINK_UPLOAD, /**< to put what is not yet in the lake */
+    SINK_COMMIT, /**< to commit E */
+    SINK_DEAD,   /**< the group gave it to another: keeps nothing, does nothing */
+};
+
+struct sink_part {
+    struct sink_topic *topic;
+    int32_t partition;
+    char topic_id[37];
+    enum sink_state state;
+    int64_t start;     /**< S */
+    int64_t next;      /**< E as it would be now */
+    int64_t rows;      /**< records in the range, rejected ones too */
+    int64_t opened_ms; /**< when the first of them came */
+    bool redo;         /**< plan was found, not made: its end and rows are to be met */
+    bool redo_ready;   /**< its schemas were looked up */
+    struct mill_plan plan;
+    char plan_text[MILL_PLAN_TEXT_MAX];
+    struct mill_shape *shape;
+    int32_t fill_ids[MILL_PLAN_SCHEMAS];
+    struct mill_fill *fills[MILL_PLAN_SCHEMAS];
+    size_t n_fills;
+    struct sink_file *files;
+    size_t n_files;
+    size_t held;
+    struct mill_buf rejected; /**< their offsets, as a JSON list without its brackets */
+};
+
+struct sink {
+    struct mill_s3 *s3;
+    struct mill_lake_conf lake;
+    struct mill_shape *raw_shape, *rejected_shape;
+    struct sink_schema *schemas;
+    size_t n_schemas;
+    struct sink_topic **topics;
+    size_t n_topics;
+    struct sink_part **parts;
+    size_t n_parts, last_part;
+    size_t held; /**< bytes in all parts */
+    /* One outage at a time is enough: after a fault nothing outside is tried before retry_ms. */
+    int64_t retry_ms;
+    unsigned faults;
+};
+
+/* topics.c */
+/** @brief Check the list options. @return MILL_OK or MILL_E_CONFIG */
+enum mill_code sink_lists_check(const struct sink_conf *conf, struct mill_err *err);
+/** @brief The topic's entry, made at first use. @own borrowed */
+enum mill_code sink_topic(struct mill_ctx *ctx, const char *name, struct sink_topic **out,
+                          struct mill_err *err);
+void sink_topics_free(struct sink *s);
+
+/* part.c */
+struct sink_part *sink_part_find(struct sink *s, const char *topic, int32_t partition);
+enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *at,
+                             struct sink_part **out, struct mill_err *err);
+/** @brief Forget a partition and all that it holds. */
+void sink_part_drop(struct sink *s, struct sink_part *p);
+/** @brief Empty it for the next range. */
+void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start);
+/** @brief Keep one record. @return MILL_DONE; MILL_LATER (something outside is away, or the
+ *  range must be rolled first: *roll); MILL_STOP */
+enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,
+                                const struct mill_record *in, bool *roll, struct mill_err *err);
+
+/* schemas.c */
+enum sink_fit { SINK_FITS, SINK_ROLL_FIRST, SINK_AWAY, SINK_REFUSED, SINK_BROKEN };
+/** @brief The program that reads a writer's schema into the range's shape, which grows if it may.
+ *  @return SINK_FITS with *out; else why not: err says it */
+enum sink_fit sink_fill(struct mill_ctx *ctx, struct sink_part *p, int32_t id,
+                        struct mill_fill **out, struct mill_err *err);
+void sink_fills_clear(struct sink_part *p);
+
+/* roll.c */
+/** @brief Freeze the range at p->next; nothing is done yet. */
+void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why);
+/** @brief Go as far as one can now. @return MILL_DONE (look at p->state), or MILL_STOP */
+enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
+/** @brief Something outside failed: log it, back off, say so in /readyz. */
+void sink_fault(struct mill_ctx *ctx, enum sink_fault which, const struct mill_err *err);
+/** @brief The outside works (again). */
+void sink_fine(struct mill_ctx *ctx);
+/** @brief Is it too early to try the outside again? */
+bool sink_backing_off(const struct sink *s);
+
+/* assign.c */
+enum mill_verdict sink_on_assign(struct mill_ctx *ctx, const struct mill_position *at,
+                                 int64_t *start, struct mill_err *err);
+
+#endif

@@ -1,0 +1,280 @@
+/* From a frozen range to objects: plan, upload, commit; and what to do when one of them fails. */
+#include "sink_parquet/range.h"
+
+#include "base/hash.h"
+
+#include <stdio.h>
+
+enum { ROLL_BACKOFF_MS = 500, ROLL_BACKOFF_MAX_MS = 15000, ROLL_SIBLINGS_MAX = 1 << 20 };
+
+bool sink_backing_off(const struct sink *s)
+{
+    return s->faults && mill_tick_ms() < s->retry_ms;
+}
+
+void sink_fault(struct mill_ctx *ctx, enum sink_fault which, const struct mill_err *err)
+{
+    static const char *const why[] = {"S3 does not take objects", "the broker takes no commit",
+                                      "the schema registry is away"};
+    struct sink *s = mill_state(ctx);
+    int64_t wait = (int64_t)ROLL_BACKOFF_MS << (s->faults < 5 ? s->faults : 5);
+
+    s->faults++;
+    s->retry_ms = mill_tick_ms() + (wait < ROLL_BACKOFF_MAX_MS ? wait : ROLL_BACKOFF_MAX_MS);
+    mill_count(ctx, SINK_M_FAULTS, which, 1);
+    mill_unready(ctx, why[which]);
+    mill_log(MILL_ERROR, "sink_fault", MILL_KV(MILL_KS("where", err->where)), "%s: %s", why[which],
+             err->text);
+}
+
+void sink_fine(struct mill_ctx *ctx)
+{
+    struct sink *s = mill_state(ctx);
+
+    if (!s->faults)
+        return;
+    s->faults = 0;
+    mill_unready(ctx, NULL);
+    mill_log(MILL_INFO, "sink_recovered", NULL, "goes on");
+}
+
+void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why)
+{
+    if (p->state != SINK_OPEN || !p->rows)
+        return;
+    mill_count(ctx, SINK_M_ROLLS, p->redo ? SINK_ROLL_REDO : why, 1);
+    if (p->redo) { /* the plan is committed already */
+        p->state = SINK_UPLOAD;
+        return;
+    }
+    p->plan = (struct mill_plan){.end = p->next, .rows = p->rows, .n = p->n_fills};
+    memcpy(p->plan.topic_id, p->topic_id, sizeof p->plan.topic_id);
+    memcpy(p->plan.policy, p->topic->policy, sizeof p->plan.policy);
+    memcpy(p->plan.schemas, p->fill_ids, p->n_fills * sizeof *p->fill_ids);
+    mill_plan_text(&p->plan, p->plan_text, sizeof p->plan_text);
+    p->state = SINK_PLAN;
+}
+
+/** Commit, and sort out what came of it. @return true when it is done */
+static bool roll_commit(struct mill_ctx *ctx, struct sink_part *p, int64_t next, const char *text,
+                        struct mill_err *err)
+{
+    enum mill_code rc =
+        mill_sink_commit(ctx, p->topic->name, p->partition, next, mill_str(text), err);
+
+    if (rc == MILL_OK)
+        return true;
+    if (rc == MILL_E_STATE) { /* another owns it now, and will carry out what was planned */
+        mill_log_err(MILL_WARN, "partition_lost", err);
+        sink_part_reset(mill_state(ctx), p, next);
+        p->state = SINK_DEAD;
+        return false;
+    }
+    sink_fault(ctx, SINK_FAULT_COMMIT, err);
+    return false;
+}
+
+static struct mill_object roll_object(const struct sink_part *p, const struct sink_file *f)
+{
+    return (struct mill_object){.kind = f->kind,
+                                .topic = mill_str(p->topic->name),
+                                .topic_id = mill_str(p->topic_id),
+                                .partition = p->partition,
+                                .start = p->start,
+                                .end = p->plan.end,
+                                .day = f->day,
+                                .hour = -1};
+}
+
+/** What else the range became: [{"object":…,"rows":n},…]. */
+static enum mill_code roll_siblings(const struct mill_ctx *ctx, const struct sink_part *p,
+                                    struct mill_buf *out, struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct mill_buf name;
+    enum mill_code rc = MILL_OK;
+
+    mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
+    mill_buf_putc(out, '[');
+    for (size_t i = 0; i < p->n_files && !rc; i++) {
+        struct mill_object o = roll_object(p, &p->files[i]);
+        mill_buf_reset(&name);
+        rc = mill_object_name(&o, mill_str(conf->s3_prefix), &name, err);
+        mill_buf_puts(out, i ? ",{\"object\":" : "{\"object\":");
+        if (!rc)
+            mill_buf_json(out, mill_buf_view(&name));
+        mill_buf_printf(out, ",\"rows\":%lld}", (long long)p->files[i].rows);
+    }
+    mill_buf_putc(out, ']');
+    mill_buf_release(&name);
+    if (!rc && out->failed)
+        rc = mill_fail(err, MILL_E_NOMEM, "footer", "out of memory");
+    return rc;
+}
+
+/** The file's bytes, with a footer that says what it is. */
+static enum mill_code roll_finish(const struct mill_ctx *ctx, struct sink_part *p,
+                                  struct sink_file *f, struct mill_str *bytes, struct mill_err *err)
+{
+    char partition[16], start[24], end[24], rows[24];
+    struct mill_buf siblings, rejected;
+    enum mill_code rc;
+
+    mill_buf_init(&siblings, ROLL_SIBLINGS_MAX);
+    mill_buf_init(&rejected, ROLL_SIBLINGS_MAX);
+    snprintf(partition, sizeof partition, "%d", (int)p->partition);
+    snprintf(start, sizeof start, "%lld", (long long)p->start);
+    snprintf(end, sizeof end, "%lld", (long long)p->plan.end);
+    snprintf(rows, sizeof rows, "%lld", (long long)f->rows);
+    /* So many that the list is cut: the rejected= object still has them all. */
+    mill_buf_printf(&rejected, "[%s]", p->rejected.failed || !p->rejected.n ? "" : p->rejected.p);
+    rc = roll_siblings(ctx, p, &siblings, err);
+    if (!rc) {
+        struct mill_pq_pair pairs[] = {{"sendmill.topic", p->topic->name},
+                                       {"sendmill.topic_id", p->topic_id},
+                                       {"sendmill.partition", partition},
+                                       {"sendmill.start", start},
+                                       {"sendmill.end", end},
+                                       {"sendmill.rows", rows},
+                                       {"sendmill.plan", p->plan_text},
+                                       {"sendmill.siblings", siblings.p},
+                                       {"sendmill.rejected", rejected.failed ? "[]" : rejected.p}};
+        rc = mill_lake_file_finish(f->file, pairs, sizeof pairs / sizeof *pairs, bytes, err);
+    }
+    mill_buf_release(&siblings);
+    mill_buf_release(&rejected);
+    return rc;
+}
+
+/** An object of that name is there: it must be what the same plan made. */
+static enum mill_code roll_same(struct sink *s, const char *key, struct mill_str plan,
+                                struct mill_err *err)
+{
+    struct mill_s3_head head;
+    enum mill_code rc = mill_s3_head(s->s3, key, &head, err);
+
+    if (rc)
+        return rc == MILL_E_NOENT ? MILL_E_IO : rc;
+    if (!mill_str_eq(mill_map_get(head.meta, "sendmill-plan"), plan))
+        return mill_fail(err, MILL_E_STATE, "object", "%s is there, and of another plan", key);
+    return MILL_OK;
+}
+
+static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct sink_file *f,
+                               const char *key, struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    unsigned char digest[MILL_SHA256_BYTES];
+    char hex[2 * MILL_SHA256_BYTES + 1];
+    struct mill_pair meta = {MILL_STR("sendmill-plan"), {hex, sizeof hex - 1}};
+    struct mill_str bytes = {NULL, 0};
+    enum mill_s3_put how = MILL_S3_CREATED;
+    enum mill_code rc = roll_finish(ctx, p, f, &bytes, err);
+
+    if (rc)
+        return rc;
+    if (!mill_sha256(mill_str(p->plan_text), digest))
+        return mill_fail(err, MILL_E_STATE, "plan", "no hash");
+    mill_hex(digest, sizeof digest, hex);
+    rc = mill_s3_put_new(s->s3, key, bytes, (struct mill_map){&meta, 1}, &how, err);
+    if (!rc && how == MILL_S3_EXISTS)
+        rc = roll_same(s, key, meta.value, err);
+    if (rc)
+        return rc == MILL_E_STATE || rc == MILL_E_NOMEM ? rc : MILL_E_IO;
+    mill_count(ctx, SINK_M_OBJECTS, how, 1);
+    mill_count(ctx, SINK_M_BYTES, 0, how == MILL_S3_CREATED ? bytes.n : 0);
+    mill_log(MILL_INFO, "object_put",
+             MILL_KV(MILL_KS("object", key), MILL_KI("rows", f->rows), MILL_KI("bytes", bytes.n)),
+             how == MILL_S3_CREATED ? "written" : "was there");
+    return MILL_OK;
+}
+
+/** Put what is not yet in the lake. @return MILL_OK; MILL_E_IO: later; else stop */
+static enum mill_code roll_upload(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct sink *s = mill_state(ctx);
+    enum mill_code rc = MILL_OK;
+    struct mill_buf name;
+
+    mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
+    for (size_t i = 0; i < p->n_files && !rc; i++) {
+        struct sink_file *f = &p->files[i];
+        struct mill_object o = roll_object(p, f);
+
+        if (!f->file)
+            continue;
+        mill_buf_reset(&name);
+        rc = mill_object_name(&o, mill_str(conf->s3_prefix), &name, err);
+        if (!rc)
+            rc = roll_put(ctx, p, f, name.p, err);
+        if (!rc) {
+            mill_lake_file_free(f->file);
+            f->file = NULL;
+            p->held -= f->held;
+            s->held -= f->held;
+            f->held = 0;
+        }
+    }
+    mill_buf_release(&name);
+    return rc;
+}
+
+/** A redo must have found what its author had: a thinner file never goes under the same name. */
+static enum mill_code roll_check_redo(struct mill_ctx *ctx, const struct sink_part *p,
+                                      struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+
+    if (!p->redo || p->rows == p->plan.rows)
+        return MILL_OK;
+    mill_fail(err, MILL_E_STATE, "plan",
+              "%s/%d [%lld,%lld) had %lld records, the log has %lld: see accept-gaps",
+              p->topic->name, (int)p->partition, (long long)p->start, (long long)p->plan.end,
+              (long long)p->plan.rows, (long long)p->rows);
+    if (!conf->accept_gaps)
+        return MILL_E_STATE;
+    mill_log_err(MILL_ERROR, "gap", err);
+    return MILL_OK;
+}
+
+static enum mill_verdict roll_upload_step(struct mill_ctx *ctx, struct sink_part *p,
+                                          struct mill_err *err)
+{
+    enum mill_code rc = roll_check_redo(ctx, p, err);
+
+    if (!rc)
+        rc = roll_upload(ctx, p, err);
+    if (rc == MILL_E_IO) {
+        sink_fault(ctx, SINK_FAULT_S3, err);
+        return MILL_DONE;
+    }
+    if (rc)
+        return MILL_STOP;
+    p->state = SINK_COMMIT;
+    return MILL_DONE;
+}
+
+enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    struct mill_plan done = {.done = true};
+    char text[MILL_PLAN_TEXT_MAX];
+
+    if (sink_backing_off(s))
+        return MILL_DONE;
+    if (p->state == SINK_PLAN && roll_commit(ctx, p, p->start, p->plan_text, err))
+        p->state = SINK_UPLOAD;
+    if (p->state == SINK_UPLOAD && roll_upload_step(ctx, p, err) != MILL_DONE)
+        return MILL_STOP;
+    if (p->state != SINK_COMMIT)
+        return MILL_DONE;
+    memcpy(done.topic_id, p->topic_id, sizeof done.topic_id);
+    memcpy(done.policy, p->topic->policy, sizeof done.policy);
+    mill_plan_text(&done, text, sizeof text);
+    if (!roll_commit(ctx, p, p->plan.end, text, err))
+        return MILL_DONE;
+    sink_part_reset(s, p, p->plan.end);
+    sink_fine(ctx);
+    return MILL_DONE;
+}

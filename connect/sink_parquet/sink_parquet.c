@@ -1,0 +1,363 @@
+/**
+ * @file sink_parquet.c
+ * @brief Every topic to Parquet on S3, each record in exactly one object.
+ *
+ * in   topics    any list; Avro in the Confluent framing, or raw (raw-topics)
+ * out  objects   PREFIXtopic=T/dt=YYYY-MM-DD/T+ID+PARTITION+START-END.parquet, and rejected=T/… for
+ *                records that cannot be decoded (original bytes, headers and the reason)
+ * Verdicts: DONE when the record is kept; LATER while S3, registry or broker are away; STOP when an
+ * invariant is broken (another plan's object, a gap in the log) or memory is out.
+ * State: none but the offset commit's metadata (lake/plan.h). Replay: a range that was planned is
+ * made again under the same names; what is there already is left as it is.
+ */
+#include "sink_parquet/range.h"
+
+#include "base/clock.h"
+#include "lake/raw.h"
+
+#include <stdlib.h>
+
+enum {
+    SINK_POLL_MS = 5000 /**< longest that on_poll rolls before it lets the consumer be polled */
+};
+
+static const struct mill_port sink_in[] = {
+    {.name = "topics",
+     .topic = "mail.requests,mail.messages,mail.ledger,mail.status,mail.callbacks,"
+              "mail.callbacks.events,mail.events,mail.dlq,mail.parked"},
+    {0},
+};
+
+#define SINK_OFF(f) offsetof(struct sink_conf, f)
+static const struct mill_opt sink_opts[] = {
+    {.name = "s3-endpoint",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(s3_endpoint),
+     .help = "base URL of the S3 server; default https://s3.REGION.amazonaws.com"},
+    {.name = "s3-region",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(s3_region),
+     .def = "us-east-1",
+     .help = "region that requests are signed for"},
+    {.name = "s3-bucket",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(s3_bucket),
+     .flags = MILL_OPT_REQUIRED,
+     .help = "bucket of the lake"},
+    {.name = "s3-prefix",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(s3_prefix),
+     .def = "",
+     .help = "folder in the bucket, empty or ending in /"},
+    {.name = "s3-virtual-host",
+     .type = MILL_OPT_BOOL,
+     .off = SINK_OFF(s3_virtual_host),
+     .def = "false",
+     .help = "bucket in the host name instead of the path"},
+    {.name = "s3-timeout",
+     .type = MILL_OPT_MS,
+     .off = SINK_OFF(s3_timeout_ms),
+     .def = "60s",
+     .min = 100,
+     .max = 240000,
+     .help = "longest that one S3 call may take"},
+    {.name = "flush",
+     .type = MILL_OPT_MS,
+     .off = SINK_OFF(flush_ms),
+     .def = "60s",
+     .min = 100,
+     .max = 86400000,
+     .help = "a row is in the lake this long after it came, at the latest"},
+    {.name = "roll-rows",
+     .type = MILL_OPT_U32,
+     .off = SINK_OFF(roll_rows),
+     .def = "4000000",
+     .min = 1,
+     .max = UINT32_MAX,
+     .help = "records in a range, at most"},
+    {.name = "roll-bytes",
+     .type = MILL_OPT_BYTES,
+     .off = SINK_OFF(roll_bytes),
+     .def = "128MiB",
+     .min = 1,
+     .max = UINT64_C(4) << 30,
+     .help = "memory of a range that ends it"},
+    {.name = "memory",
+     .type = MILL_OPT_BYTES,
+     .off = SINK_OFF(memory_bytes),
+     .def = "128MiB",
+     .min = 1,
+     .max = UINT64_C(1) << 40,
+     .help = "memory of all ranges; the largest ends at it"},
+    {.name = "row-group-bytes",
+     .type = MILL_OPT_BYTES,
+     .off = SINK_OFF(row_group_bytes),
+     .def = "64MiB",
+     .min = 1 << 16,
+     .max = UINT64_C(1) << 30,
+     .help = "encoded bytes of a row group"},
+    {.name = "raw-topics",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(raw_topics),
+     .def = "mail.dlq,mail.parked,mail.failures,mail.retry.*,mail.delay.*",
+     .help = "topics kept as key, value, headers; a * at the end stands for anything"},
+    {.name = "drop",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(drop),
+     .def = "mail.requests:text,html,attachments,template_data;"
+            "mail.messages:text,html,attachments,template_data",
+     .help = "fields that do not enter the lake: topic:field,field.inner;topic:field"},
+    {.name = "meta-columns",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(meta_columns),
+     .def = "",
+     .help = "of _topic,_partition,_offset,_timestamp,_key, those that decoded rows carry"},
+    {.name = "parquet-lib",
+     .type = MILL_OPT_STR,
+     .off = SINK_OFF(parquet_lib),
+     .def = "",
+     .help = "path of libmill_parquet.so; default ../lib/sendmill beside the program's folder"},
+    {.name = "accept-gaps",
+     .type = MILL_OPT_BOOL,
+     .off = SINK_OFF(accept_gaps),
+     .def = "false",
+     .help = "go on where records are missing for good, instead of stopping"},
+    {0},
+};
+
+static const char *const sink_kinds[] = {"rows", "rejected", NULL};
+static const char *const sink_hows[] = {"created", "existed", NULL};
+static const char *const sink_rolls[] = {"time",   "rows", "bytes", "memory",
+                                         "schema", "redo", "drain", NULL};
+static const char *const sink_faults[] = {"s3", "commit", "registry", NULL};
+
+static const struct mill_metric sink_metrics[] = {
+    [SINK_M_ROWS] = {"mill_sink_records_total", MILL_COUNTER, "Records kept for the lake.", "kind",
+                     sink_kinds},
+    [SINK_M_OBJECTS] = {"mill_sink_objects_total", MILL_COUNTER, "Objects put, or found there.",
+                        "how", sink_hows},
+    [SINK_M_BYTES] = {"mill_sink_written_bytes_total", MILL_COUNTER, "Bytes of objects written.",
+                      NULL, NULL},
+    [SINK_M_ROLLS] = {"mill_sink_rolls_total", MILL_COUNTER, "Ranges ended, by reason.", "why",
+                      sink_rolls},
+    [SINK_M_FAULTS] = {"mill_sink_faults_total", MILL_COUNTER, "Outages met, by what was away.",
+                       "what", sink_faults},
+    [SINK_M_HELD] = {"mill_sink_held_bytes", MILL_GAUGE, "Memory that open ranges take.", NULL,
+                     NULL},
+    {0},
+};
+
+static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct sink *s = mill_state(ctx);
+    struct mill_s3_conf s3 = {.endpoint = conf->s3_endpoint,
+                              .region = conf->s3_region,
+                              .bucket = conf->s3_bucket,
+                              .virtual_host = conf->s3_virtual_host,
+                              .timeout_ms = (uint32_t)conf->s3_timeout_ms};
+    struct mill_str prefix = mill_str(conf->s3_prefix);
+    enum mill_code rc = sink_lists_check(conf, err);
+
+    if (!rc && prefix.n && prefix.p[prefix.n - 1] != '/')
+        rc = mill_fail(err, MILL_E_CONFIG, "s3-prefix", "does not end in /");
+    if (!rc)
+        rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
+    s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
+    if (!rc)
+        rc = mill_raw_shape(&s->raw_shape, false, err);
+    if (!rc)
+        rc = mill_raw_shape(&s->rejected_shape, true, err);
+    return rc ? rc : mill_s3_new(&s->s3, &s3, err);
+}
+
+static void sink_close(struct mill_ctx *ctx)
+{
+    struct sink *s = mill_state(ctx);
+
+    while (s->n_parts)
+        sink_part_drop(s, s->parts[0]);
+    free(s->parts);
+    s->parts = NULL;
+    sink_topics_free(s);
+    for (size_t i = 0; i < s->n_schemas; i++)
+        mill_schema_free(s->schemas[i].schema);
+    free(s->schemas);
+    s->schemas = NULL;
+    s->n_schemas = 0;
+    mill_shape_free(s->raw_shape);
+    mill_shape_free(s->rejected_shape);
+    s->raw_shape = s->rejected_shape = NULL;
+    mill_s3_free(s->s3);
+    s->s3 = NULL;
+}
+
+/** The partition waits; the runtime offers the record again. */
+static enum mill_verdict sink_later(struct mill_ctx *ctx)
+{
+    const struct sink *s = mill_state(ctx);
+    int64_t ms = s->faults ? s->retry_ms - mill_tick_ms() : 0;
+
+    mill_wait_until(ctx, mill_now_us() / 1000 + (ms > 50 ? ms : 50));
+    return MILL_LATER;
+}
+
+/** Make room: end the largest range. A redo's cannot be ended before its plan says so. */
+static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    struct sink_part *largest = NULL;
+
+    for (size_t i = 0; i < s->n_parts; i++)
+        if (s->parts[i]->state == SINK_OPEN && !s->parts[i]->redo && s->parts[i]->rows &&
+            (!largest || s->parts[i]->held > largest->held))
+            largest = s->parts[i];
+    if (!largest)
+        return MILL_DONE;
+    sink_roll(ctx, largest, SINK_ROLL_MEMORY);
+    return sink_advance(ctx, largest, err);
+}
+
+/** End the range if it has reached a limit, or its plan's end. */
+static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
+                                     struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct sink *s = mill_state(ctx);
+
+    if (p->redo) {
+        if (p->next < p->plan.end)
+            return MILL_DONE;
+        sink_roll(ctx, p, SINK_ROLL_REDO);
+    } else if (p->rows >= conf->roll_rows) {
+        sink_roll(ctx, p, SINK_ROLL_ROWS);
+    } else if (p->held >= conf->roll_bytes) {
+        sink_roll(ctx, p, SINK_ROLL_BYTES);
+    }
+    if (p->state != SINK_OPEN)
+        return sink_advance(ctx, p, err);
+    return s->held > conf->memory_bytes ? sink_shrink(ctx, err) : MILL_DONE;
+}
+
+/** Is the partition able to take this record now? DONE = yes, LATER, STOP. */
+static enum mill_verdict sink_may_take(struct mill_ctx *ctx, struct sink_part *p,
+                                       const struct mill_record *in, struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct sink *s = mill_state(ctx);
+
+    /* What stood before a redo's end may be compacted away: the first record behind it ends it. */
+    if (p->state == SINK_OPEN && p->redo && in->offset >= p->plan.end) {
+        if (!p->rows && !conf->accept_gaps) {
+            mill_fail(err, MILL_E_STATE, "plan", "%s/%d: no record of [%lld,%lld) is left",
+                      in->topic, (int)in->partition, (long long)p->start, (long long)p->plan.end);
+            return MILL_STOP;
+        }
+        if (!p->rows)
+            sink_part_reset(s, p, p->plan.end);
+        sink_roll(ctx, p, SINK_ROLL_REDO);
+    }
+    if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
+        return MILL_STOP;
+    if (p->state != SINK_OPEN)
+        return MILL_LATER;
+    /* Over the budget with nothing that could be written out: whoever adds waits. */
+    if (s->held > conf->memory_bytes && !p->redo) {
+        if (sink_shrink(ctx, err) != MILL_DONE)
+            return MILL_STOP;
+        if (s->held > conf->memory_bytes)
+            return MILL_LATER;
+    }
+    return MILL_DONE;
+}
+
+static enum mill_verdict sink_on_record(struct mill_ctx *ctx, const struct mill_record *in,
+                                        struct mill_err *err)
+{
+    struct sink_part *p = sink_part_find(mill_state(ctx), in->topic, in->partition);
+    enum mill_verdict v;
+    bool roll = true;
+
+    if (!p) {
+        mill_fail(err, MILL_E_STATE, "partition", "%s/%d was not assigned", in->topic,
+                  (int)in->partition);
+        return MILL_STOP;
+    }
+    v = sink_may_take(ctx, p, in, err);
+    if (v == MILL_DONE)
+        v = sink_part_add(ctx, p, in, &roll, err);
+    else
+        roll = false;
+    if (v == MILL_LATER &&
+        roll) { /* its schema needs a range of its own: end this one, try again */
+        sink_roll(ctx, p, SINK_ROLL_SCHEMA);
+        v = sink_may_take(ctx, p, in, err);
+        if (v == MILL_DONE)
+            v = sink_part_add(ctx, p, in, &roll, err);
+    }
+    if (v == MILL_DONE)
+        v = sink_limits(ctx, p, err);
+    return v == MILL_LATER ? sink_later(ctx) : v;
+}
+
+/** Wall clock, retries, and everything at the end. */
+static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct sink *s = mill_state(ctx);
+    int64_t began = mill_tick_ms();
+    bool drain = mill_draining(ctx);
+
+    (void)wait_ms;
+    for (size_t i = 0; i < s->n_parts && !sink_backing_off(s); i++) {
+        struct sink_part *p = s->parts[i];
+
+        if (p->state == SINK_OPEN && p->rows && !p->redo &&
+            (drain || mill_tick_ms() - p->opened_ms >= (int64_t)conf->flush_ms))
+            sink_roll(ctx, p, drain ? SINK_ROLL_DRAIN : SINK_ROLL_TIME);
+        if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
+            return MILL_STOP;
+        if (mill_tick_ms() - began > SINK_POLL_MS)
+            break;
+    }
+    mill_gauge(ctx, SINK_M_HELD, 0, (double)s->held);
+    return MILL_DONE;
+}
+
+static void sink_on_revoke(struct mill_ctx *ctx, const char *topic, int32_t partition, bool lost)
+{
+    struct sink *s = mill_state(ctx);
+    struct sink_part *p = sink_part_find(s, topic, partition);
+    struct mill_err err = {0};
+
+    if (!p)
+        return;
+    /* When we leave for good, what is here goes out; in a rebalance the next owner reads it. */
+    if (!lost && mill_draining(ctx) && !p->redo) {
+        sink_roll(ctx, p, SINK_ROLL_DRAIN);
+        if (sink_advance(ctx, p, &err) != MILL_DONE)
+            mill_log_err(MILL_ERROR, "drain_failed", &err);
+    }
+    sink_part_drop(s, p);
+}
+
+static const struct mill_sink sink_hooks = {
+    .on_assign = sink_on_assign,
+    .on_revoke = sink_on_revoke,
+};
+
+MILL_STAGE(sink_parquet) = {
+    .name = "sink-parquet",
+    .summary = "write topics to Parquet on S3, each record exactly once",
+    .in = sink_in,
+    .opts = sink_opts,
+    .conf_size = sizeof(struct sink_conf),
+    .state_size = sizeof(struct sink),
+    .metrics = sink_metrics,
+    .no_retry = true,
+    .open = sink_open,
+    .close = sink_close,
+    .on_record = sink_on_record,
+    .on_poll = sink_on_poll,
+    .sink = &sink_hooks,
+};
