@@ -141,7 +141,8 @@ static enum mill_verdict validate_on_record(struct mill_ctx *ctx, const struct m
         return MILL_RETRY;
     mill_faults_init(&faults, NULL);
     mill_request_check(&r, &rules, &faults);
-    if (mill_faults_err(&faults, err))
+    rc = mill_faults_err(&faults, err);
+    if (rc == MILL_E_DATA)
         return validate_reject(ctx, &r, err);
     for (size_t i = 0; i < r.personalizations.n && !rc; i++) {
         rc = mill_request_split(&r, i, mill_batch_arena(ctx), &m, err);

@@ -21,6 +21,9 @@ enum {
     MILL_MAILBOX_MAX = 254, /**< octets: a path of 256 without its brackets */
 };
 
+/** The reason that is none: memory ran out, so nothing can be said. Compare the pointer. */
+extern const char mill_why_nomem[];
+
 /** Narrow the scanner to what mail providers take: no quoted local part, no literal, a domain with
  *  a dot, a top level that is not all digits, valid A-labels, a local part in NFC without C1
  *  controls and noncharacters. */

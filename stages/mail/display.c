@@ -39,7 +39,7 @@ static const char *display_unquote(struct mill_str name, struct mill_arena *aren
     copy = mill_arena_dup(arena, inside);
     to = mill_arena_alloc(arena, inside.n);
     if (!copy.p || !to)
-        return "out of memory";
+        return mill_why_nomem;
     for (size_t i = 0; i < inside.n; i++) {
         if (inside.p[i] == '\\')
             i++;

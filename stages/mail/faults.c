@@ -1,5 +1,6 @@
 #include "mail/faults.h"
 
+#include "mail/address.h"
 #include "mail/charset.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ void mill_faults_init(struct mill_faults *f, const json_t *form)
     f->n = 0;
     f->more = 0;
     f->too_large = false;
+    f->nomem = false;
     f->form = form;
 }
 
@@ -161,12 +163,22 @@ void mill_faults_add(struct mill_faults *f, const struct mill_step *at, const ch
     f->v[f->n++] = fault;
 }
 
+void mill_faults_why(struct mill_faults *f, const struct mill_step *at, const char *why)
+{
+    if (why == mill_why_nomem)
+        f->nomem = true;
+    else if (why)
+        mill_faults_add(f, at, "%s", why);
+}
+
 enum mill_code mill_faults_err(const struct mill_faults *f, struct mill_err *err)
 {
     char text[sizeof err->text];
     struct faults_text t = {text, 0, sizeof text};
     size_t shown = 0;
 
+    if (f->nomem)
+        return mill_fail(err, MILL_E_NOMEM, "request", "out of memory");
     if (!f->n)
         return MILL_OK;
     text[0] = '\0';

@@ -25,6 +25,7 @@ struct mill_faults {
     size_t n;           /**< entries in v */
     size_t more;        /**< faults that did not fit into v */
     bool too_large;     /**< one of them is the size of the whole: 413 over HTTP */
+    bool nomem;         /**< memory ran out: the faults are not all, and may be none */
     const json_t *form; /**< borrowed; NULL: fields are named as in the record */
     struct mill_fault v[MILL_FAULTS_MAX];
 };
@@ -50,8 +51,10 @@ void mill_faults_init(struct mill_faults *f, const json_t *form);
 /** @param at NULL: the request itself */
 void mill_faults_add(struct mill_faults *f, const struct mill_step *at, const char *fmt, ...)
     MILL_PRINTF(3, 4);
+/** @brief A fault from a scanner's reason; none where `why` is NULL; nomem where it is that. */
+void mill_faults_why(struct mill_faults *f, const struct mill_step *at, const char *why);
 /** @brief The first faults in err->text, the very first field in err->where.
- *  @return MILL_OK when there are none, else MILL_E_DATA */
+ *  @return MILL_OK when there are none; MILL_E_DATA; MILL_E_NOMEM when memory ran out */
 enum mill_code mill_faults_err(const struct mill_faults *f, struct mill_err *err) MILL_NODISCARD;
 
 #endif

@@ -3,6 +3,8 @@
 #include "mail/charset.h"
 #include <idn2.h>
 
+const char mill_why_nomem[] = "out of memory";
+
 static const struct mill_charset letdig = MILL_SET_LETDIG;
 
 /** sub-domain *("." sub-domain), each Let-dig [Ldh-str]. */
@@ -34,7 +36,7 @@ static const char *idna_ldh(struct mill_str d)
 
 /** Decode an A-label and hold it to all of RFC 5892, which the look-up call does not (CONTEXTO),
  *  and to its own re-encoding. */
-static bool idna_alabel_ok(const char *label, size_t n)
+static const char *idna_alabel(const char *label, size_t n)
 {
     uint8_t *again = NULL;
     char low[MILL_LABEL_MAX + 1];
@@ -45,7 +47,9 @@ static bool idna_alabel_ok(const char *label, size_t n)
     low[n] = '\0';
     rc = idn2_register_u8(NULL, (const uint8_t *)low, &again, 0);
     idn2_free(again);
-    return rc == IDN2_OK;
+    if (rc == IDN2_MALLOC)
+        return mill_why_nomem;
+    return rc == IDN2_OK ? NULL : "a label of the domain is no valid international label";
 }
 
 /** All labels that start with xn--. @param d has passed idna_ldh */
@@ -55,8 +59,9 @@ static const char *idna_alabels(struct mill_str d)
         const char *dot = memchr(d.p + i, '.', d.n - i);
         size_t n = dot ? (size_t)(dot - d.p) - i : d.n - i;
         struct mill_str head = {d.p + i, n < 4 ? n : 4};
-        if (mill_str_ieq(head, MILL_STR("xn--")) && !idna_alabel_ok(d.p + i, n))
-            return "a label of the domain is no valid international label";
+        const char *why = mill_str_ieq(head, MILL_STR("xn--")) ? idna_alabel(d.p + i, n) : NULL;
+        if (why)
+            return why;
         i += n + 1;
     }
     return NULL;
@@ -80,6 +85,7 @@ static const char *idna_convert(struct mill_str name, char *out, size_t *out_n)
     char *ascii = NULL;
     const char *why = "the domain is no valid international name";
     size_t n;
+    int rc;
 
     if (!mill_str_utf8(name))
         return "the domain is no UTF-8";
@@ -87,7 +93,10 @@ static const char *idna_convert(struct mill_str name, char *out, size_t *out_n)
         return "the domain has a character that is not allowed";
     memcpy(in, name.p, name.n);
     in[name.n] = '\0';
-    if (idn2_to_ascii_8z(in, &ascii, FLAGS) != IDN2_OK)
+    rc = idn2_to_ascii_8z(in, &ascii, FLAGS);
+    if (rc == IDN2_MALLOC)
+        why = mill_why_nomem;
+    if (rc != IDN2_OK)
         goto out;
     n = strlen(ascii);
     why = idna_ldh((struct mill_str){ascii, n});

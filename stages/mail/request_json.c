@@ -10,7 +10,6 @@
 struct reader {
     struct mill_arena *arena;
     struct mill_faults *faults;
-    bool nomem;
 };
 
 /** The request and, in the simple form, its only personalization. */
@@ -32,7 +31,7 @@ static void *read_alloc(struct reader *rd, size_t n, size_t size)
 {
     void *p = mill_arena_calloc(rd->arena, n ? n : 1, size);
 
-    rd->nomem = rd->nomem || !p;
+    rd->faults->nomem = rd->faults->nomem || !p;
     return p;
 }
 
@@ -79,16 +78,12 @@ static const struct read_row address_rows[] = {
 
 static void read_address(struct reader *rd, const struct mill_step *at, const json_t *v, void *to)
 {
-    const char *why;
-
     if (json_is_object(v)) {
         read_object(rd, at, v, address_rows, to);
     } else if (!json_is_string(v)) {
         mill_faults_add(rd->faults, at, "is neither an address nor an object with email");
     } else {
-        why = mill_address_split(mill_json_text(v), rd->arena, to);
-        if (why)
-            mill_faults_add(rd->faults, at, "%s", why);
+        mill_faults_why(rd->faults, at, mill_address_split(mill_json_text(v), rd->arena, to));
     }
 }
 
@@ -181,7 +176,7 @@ static void read_json(struct reader *rd, const struct mill_step *at, const json_
     }
     text = mill_json_canonical(v);
     *out = mill_arena_dup(rd->arena, mill_str(text));
-    rd->nomem = rd->nomem || !out->p;
+    rd->faults->nomem = rd->faults->nomem || !out->p;
     free(text);
 }
 
@@ -196,11 +191,13 @@ static void read_base64(struct reader *rd, const struct mill_step *at, const jso
         return;
     }
     mill_buf_init(&bytes, text.n + 4);
-    if (!mill_base64_decode(&bytes, text))
+    if (!mill_buf_reserve(&bytes, text.n))
+        rd->faults->nomem = true;
+    else if (!mill_base64_decode(&bytes, text))
         mill_faults_add(rd->faults, at, "is no base64");
     else if (bytes.n)
         *out = mill_arena_dup(rd->arena, mill_buf_view(&bytes));
-    rd->nomem = rd->nomem || !out->p;
+    rd->faults->nomem = rd->faults->nomem || !out->p;
     mill_buf_release(&bytes);
 }
 
@@ -363,11 +360,9 @@ enum mill_code mill_request_read(const json_t *json, const struct mill_rules *ru
     read_object(&rd, NULL, json, root_rows, &root);
     if (json_is_object(json)) {
         read_form(&rd, json, &root);
-        if (!rd.nomem)
+        if (!faults->nomem)
             mill_request_check(&root.r, rules, faults);
     }
-    if (rd.nomem)
-        return mill_fail(err, MILL_E_NOMEM, "request", "out of memory");
     rc = mill_faults_err(faults, err);
     if (!rc)
         *out = root.r;

@@ -37,8 +37,7 @@ void rules_address(const struct rules_walk *w, const struct mill_step *at,
 {
     const char *why = mill_mailbox_scan(a->email, w->rules->mailbox_flags, NULL);
 
-    if (why)
-        mill_faults_add(w->out, MILL_AT(at, "email"), "%s", why);
+    mill_faults_why(w->out, MILL_AT(at, "email"), why);
     why = rules_line(a->name, false);
     if (why)
         mill_faults_add(w->out, MILL_AT(at, "name"), "%s", why);
@@ -283,7 +282,9 @@ void rules_json(const struct rules_walk *w, const struct mill_step *at, struct m
 
     if (!text.p)
         return;
-    if (mill_json_parse(text, &json, &err))
+    if (mill_json_parse(text, &json, &err) == MILL_E_NOMEM)
+        w->out->nomem = true;
+    else if (err.code)
         mill_faults_add(w->out, at, "is no JSON: %s: %s", err.where, err.text);
     else if (!json_is_object(json))
         mill_faults_add(w->out, at, "is no JSON object");

@@ -33,8 +33,10 @@ struct mill_table {
     struct {
         struct mill_str key;
         const void *value;
+        bool late;
     } rows[1024];
     size_t n;
+    unsigned catch_ups;
 };
 
 struct fake_settled {
@@ -346,6 +348,15 @@ void fake_table_put(struct mill_ctx *ctx, size_t table, const char *key, const v
         fail_msg("table: %s: %s", err.where, err.text);
 }
 
+unsigned fake_table_behind(struct mill_ctx *ctx, size_t table)
+{
+    struct mill_table *t = &ctx->tables[table];
+
+    for (size_t i = 0; i < t->n; i++)
+        t->rows[i].late = true;
+    return t->catch_ups;
+}
+
 double fake_metric(const struct mill_ctx *ctx, size_t metric, size_t label)
 {
     return mill_metric_value(ctx->metrics, metric, label);
@@ -416,18 +427,24 @@ enum mill_code mill_forward(struct mill_ctx *ctx, const char *topic, int32_t par
 {
     struct fake_emit *e = fake_next(ctx);
     struct mill_pair *pairs = mill_arena_calloc(&ctx->emitted, headers.n + 1, sizeof *pairs);
+    size_t n = 0;
 
     (void)err;
     assert_non_null(pairs);
-    for (size_t i = 0; i < headers.n; i++)
-        pairs[i] = (struct mill_pair){fake_dup(&ctx->emitted, headers.v[i].key),
-                                      fake_dup(&ctx->emitted, headers.v[i].value)};
+    for (size_t i = 0; i < headers.n; i++) { /* a later pair replaces an earlier one of its name */
+        size_t at = 0;
+        while (at < n && !mill_str_eq(pairs[at].key, headers.v[i].key))
+            at++;
+        pairs[at] = (struct mill_pair){fake_dup(&ctx->emitted, headers.v[i].key),
+                                       fake_dup(&ctx->emitted, headers.v[i].value)};
+        n += at == n;
+    }
     e->port = SIZE_MAX;
     e->topic = fake_dup(&ctx->emitted, mill_str(topic)).p;
     e->partition = partition;
     e->key = fake_dup(&ctx->emitted, in->key);
     e->bytes = fake_dup(&ctx->emitted, in->raw);
-    e->headers = (struct mill_map){pairs, headers.n};
+    e->headers = (struct mill_map){pairs, n};
     e->from = in;
     ctx->emits_n++;
     return MILL_OK;
@@ -503,7 +520,7 @@ enum mill_code mill_table_each(struct mill_table *t, int32_t partition, struct m
     (void)err;
     for (size_t i = 0; i < t->n; i++) {
         struct mill_str key = t->rows[i].key;
-        if (key.n >= prefix.n && !memcmp(key.p, prefix.p, prefix.n) &&
+        if (!t->rows[i].late && key.n >= prefix.n && !memcmp(key.p, prefix.p, prefix.n) &&
             !each(arg, key, t->rows[i].value))
             break;
     }
@@ -513,10 +530,12 @@ enum mill_code mill_table_each(struct mill_table *t, int32_t partition, struct m
 enum mill_code mill_table_catch_up(struct mill_table *t, int32_t partition, uint32_t timeout_ms,
                                    struct mill_err *err)
 {
-    (void)t;
     (void)partition;
     (void)timeout_ms;
     (void)err;
+    t->catch_ups++;
+    for (size_t i = 0; i < t->n; i++)
+        t->rows[i].late = false;
     return MILL_OK;
 }
 
@@ -546,5 +565,6 @@ enum mill_code mill_table_put(struct mill_table *t, int32_t partition, struct mi
         t->rows[at].key = fake_dup(&t->ctx->kept, key);
     }
     t->rows[at].value = copy;
+    t->rows[at].late = false;
     return MILL_OK;
 }

@@ -1,6 +1,7 @@
 #include "cases.h"
 
 #include "alloc_fail.h"
+#include "base/json.h"
 #include "base/metrics.h"
 #include <math.h>
 #include <pthread.h>
@@ -154,11 +155,36 @@ static void metrics_no_memory(void **state)
     mill_metrics_free(m);
 }
 
+static void metrics_describe(void **state)
+{
+    const struct mill_metric *const tables[] = {table + LAG, table, NULL};
+    char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+    json_t *rows, *row;
+
+    (void)state;
+    assert_true(mill_metrics_describe(tables, f));
+    fclose(f);
+    assert_int_equal(mill_json_parse((struct mill_str){text, n}, &rows, NULL), MILL_OK);
+    assert_int_equal(json_array_size(rows), 8);
+    row = json_array_get(rows, 4);
+    assert_true(mill_str_is(mill_json_str(row, "name"), "mill_verdicts_total"));
+    assert_true(mill_str_is(mill_json_str(row, "type"), "counter"));
+    assert_true(mill_str_is(mill_json_str(row, "label"), "kind"));
+    assert_true(mill_str_is(mill_json_text(json_array_get(json_object_get(row, "values"), 1)),
+                            verdicts[1]));
+    assert_true(json_is_null(json_object_get(json_array_get(rows, 0), "label")));
+    json_decref(rows);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest metrics_tests[] = {
         cmocka_unit_test(metrics_format), cmocka_unit_test(metrics_bounds),
-        cmocka_unit_test(metrics_threads), cmocka_unit_test(metrics_no_memory)};
+        cmocka_unit_test(metrics_threads), cmocka_unit_test(metrics_no_memory),
+        cmocka_unit_test(metrics_describe)};
 
     return TESTS(metrics_tests) + TABLE(number_rows, number_case);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
 #include "base/json.h"
 #include "mail/address.h"
 #include "mail/request_json.h"
@@ -360,12 +361,40 @@ static void more_than_fits(void **state)
     mill_arena_release(&arena);
 }
 
+/** Memory that runs out anywhere is no fault of the request. */
+static void out_of_memory(void **state)
+{
+    json_t *json = with_recipients(1000), *att;
+    char *content = text_of(1 << 20);
+    enum mill_code rc = MILL_E_NOMEM;
+    long failed = 0;
+
+    (void)state;
+    memset(content, 'A', 1 << 20);
+    att = json_pack("[{s:s,s:s}]", "filename", "f", "content", content);
+    json_object_set_new(json, "attachments", att);
+    json_object_set_new(json, "reply_to", json_string("\"Doe, \\\"J\\\"\" <a@b.co>"));
+    while (rc == MILL_E_NOMEM) {
+        struct mill_arena arena = {0};
+        struct mill_request r;
+        struct mill_faults f;
+        alloc_fail_in = ++failed;
+        rc = read_it(json, &arena, &r, &f);
+        alloc_fail_in = 0;
+        mill_arena_release(&arena);
+    }
+    assert_int_equal(rc, MILL_OK);
+    assert_true(failed > 2); /* some did fail */
+    json_decref(json);
+    free(content);
+}
+
 int main(void)
 {
     const struct CMUnitTest t[] = {
         cmocka_unit_test(faults_by_field), cmocka_unit_test(pointers),
         cmocka_unit_test(full_form),       cmocka_unit_test(limits),
-        cmocka_unit_test(more_than_fits),
+        cmocka_unit_test(more_than_fits),  cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests_name("request_json", t, NULL, NULL);
 }

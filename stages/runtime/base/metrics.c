@@ -2,12 +2,14 @@
 
 #include <math.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static const double bounds[] = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
                                 0.5,   0.75, 1,     2.5,  5,     7.5, 10};
 enum { BOUNDS = sizeof bounds / sizeof *bounds, HIST_SLOTS = BOUNDS + 2 /* above all; sum */ };
+
+static const char *const type_names[] = {
+    [MILL_COUNTER] = "counter", [MILL_GAUGE] = "gauge", [MILL_HISTOGRAM] = "histogram"};
 
 struct mill_metrics {
     const struct mill_metric *table;
@@ -209,13 +211,11 @@ static void metric_histogram(const struct mill_metrics *m, size_t row, size_t la
 
 static void metric_row(const struct mill_metrics *m, size_t row, struct mill_buf *out)
 {
-    static const char *const types[] = {
-        [MILL_COUNTER] = "counter", [MILL_GAUGE] = "gauge", [MILL_HISTOGRAM] = "histogram"};
     const struct mill_metric *r = &m->table[row];
 
     mill_buf_printf(out, "# HELP %s ", r->name);
     metric_escape(out, r->help ? r->help : "", false);
-    mill_buf_printf(out, "\n# TYPE %s %s\n", r->name, types[r->type]);
+    mill_buf_printf(out, "\n# TYPE %s %s\n", r->name, type_names[r->type]);
     for (size_t label = 0; label < metric_labels(r); label++) {
         if (r->type == MILL_HISTOGRAM) {
             metric_histogram(m, row, label, out);
@@ -238,4 +238,42 @@ bool mill_metrics_text(const struct mill_metrics *m, struct mill_buf *out)
     for (size_t i = 0; m && i < m->rows; i++)
         metric_row(m, i, out);
     return !out->failed;
+}
+
+static void metric_describe_row(const struct mill_metric *row, struct mill_buf *b)
+{
+    mill_buf_puts(b, "{\"name\":");
+    mill_buf_json(b, mill_str(row->name));
+    mill_buf_printf(b, ",\"type\":\"%s\",\"label\":", type_names[row->type]);
+    if (row->label)
+        mill_buf_json(b, mill_str(row->label));
+    else
+        mill_buf_puts(b, "null");
+    mill_buf_puts(b, ",\"values\":[");
+    for (size_t i = 0; row->label && i < metric_labels(row); i++) {
+        mill_buf_puts(b, i ? "," : "");
+        mill_buf_json(b, mill_str(row->values[i]));
+    }
+    mill_buf_puts(b, "],\"help\":");
+    mill_buf_json(b, mill_str(row->help ? row->help : ""));
+    mill_buf_putc(b, '}');
+}
+
+bool mill_metrics_describe(const struct mill_metric *const *tables, FILE *to)
+{
+    bool first = true, ok;
+    struct mill_buf b;
+
+    mill_buf_init(&b, 1 << 20);
+    mill_buf_putc(&b, '[');
+    for (; *tables; tables++) {
+        for (const struct mill_metric *row = *tables; row->name; row++) {
+            mill_buf_puts(&b, first ? "" : ",");
+            first = false;
+            metric_describe_row(row, &b);
+        }
+    }
+    ok = mill_buf_putc(&b, ']') && fwrite(b.p, 1, b.n, to) == b.n;
+    mill_buf_release(&b);
+    return ok;
 }

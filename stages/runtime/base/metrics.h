@@ -10,6 +10,7 @@
 #define MILL_METRICS_H
 
 #include "base/buf.h"
+#include <stdio.h>
 
 enum mill_metric_type { MILL_COUNTER = 1, MILL_GAUGE, MILL_HISTOGRAM };
 
@@ -39,5 +40,8 @@ void mill_metric_observe(struct mill_metrics *m, size_t row, size_t label, doubl
 double mill_metric_value(const struct mill_metrics *m, size_t row, size_t label);
 /** @brief Prometheus text exposition, appended. @return false when the buffer failed */
 bool mill_metrics_text(const struct mill_metrics *m, struct mill_buf *out);
+/** @brief Rows of the tables as a JSON array for --describe. @param tables ends with NULL
+ *  @return false when writing failed */
+bool mill_metrics_describe(const struct mill_metric *const *tables, FILE *to);
 
 #endif

@@ -1,0 +1,181 @@
+/** @file dispatch.c  @brief See dispatch.h. */
+#include "send/dispatch.h"
+#include "base/clock.h"
+#include <stdlib.h>
+
+struct send_dispatch {
+    struct send_dispatch_conf conf;
+    struct mill_http *http;
+    struct send_queue waiting, ended;
+    size_t running;
+};
+
+/** What libcurl's callback needs to find both. */
+struct in_flight {
+    struct send_dispatch *d;
+    struct send_job *job;
+};
+
+void send_queue_add(struct send_queue *q, struct send_job *job)
+{
+    job->next = NULL;
+    if (q->tail) {
+        q->tail->next = job;
+    } else {
+        q->head = job;
+    }
+    q->tail = job;
+}
+
+struct send_job *send_queue_take(struct send_queue *q)
+{
+    struct send_job *job = q->head;
+
+    if (job) {
+        q->head = job->next;
+        q->tail = q->head ? q->tail : NULL;
+    }
+    return job;
+}
+
+void send_job_release(struct send_job *job)
+{
+    if (job) {
+        mill_buf_release(&job->call.body);
+        mill_arena_release(&job->call.mem);
+        mill_arena_release(&job->mem);
+    }
+}
+
+enum mill_code send_dispatch_new(struct send_dispatch **out, const struct send_dispatch_conf *conf,
+                                 struct mill_err *err)
+{
+    const struct mill_http_conf http = {.max_connections = conf->concurrency, .http2 = true};
+    struct send_dispatch *d = calloc(1, sizeof(*d));
+    enum mill_code rc = MILL_OK;
+
+    *out = NULL;
+    if (!d) {
+        return mill_fail(err, MILL_E_NOMEM, "dispatch", "out of memory");
+    }
+    d->conf = *conf;
+    rc = mill_http_new(&d->http, &http, err);
+    if (rc) {
+        free(d);
+        return rc;
+    }
+    *out = d;
+    return MILL_OK;
+}
+
+void send_dispatch_free(struct send_dispatch *d)
+{
+    if (d) {
+        mill_http_free(d->http);
+        free(d);
+    }
+}
+
+void send_dispatch_push(struct send_dispatch *d, struct send_job *job)
+{
+    send_queue_add(&d->waiting, job);
+}
+
+void send_dispatch_answered(struct send_dispatch *d, struct send_job *job)
+{
+    send_queue_add(&d->ended, job);
+}
+
+size_t send_dispatch_running(const struct send_dispatch *d)
+{
+    return d->running;
+}
+
+/** The provider was not called, and that is certain. */
+static void dispatch_refuse(struct send_dispatch *d, struct send_job *job,
+                            enum mill_outcome outcome, struct mill_str why)
+{
+    job->answer = (struct mill_answer){.outcome = outcome, .reason = why};
+    job->called = false;
+    send_queue_add(&d->ended, job);
+}
+
+static void dispatch_done(void *arg, const struct mill_http_reply *reply)
+{
+    struct in_flight *f = arg;
+    struct send_job *job = f->job;
+
+    job->route->provider->classify(reply, &job->mem, &job->answer);
+    job->took_ms = reply->took_ms;
+    mill_buf_release(&job->call.body); /* it may be large, and is not needed any more */
+    f->d->running--;
+    send_queue_add(&f->d->ended, job);
+}
+
+/** From here on the provider may act: every way out of `done` but UNSENT is a call. */
+static void dispatch_call(struct send_dispatch *d, struct send_job *job)
+{
+    struct in_flight *f = mill_arena_calloc(&job->call.mem, 1, sizeof(*f));
+    const struct mill_provider *provider = job->route->provider;
+    struct mill_err err = {0};
+    enum mill_code rc = MILL_E_NOMEM;
+
+    if (f) {
+        rc = provider->build(&job->route->account, job->msg, mill_now_us(), &job->call, &err);
+    }
+    if (!rc) {
+        *f = (struct in_flight){d, job};
+        job->call.http.timeout_ms = d->conf.timeout_ms;
+        job->call.http.done = dispatch_done;
+        job->call.http.arg = f;
+        job->called = true;
+        d->running++;
+        rc = mill_http_submit(d->http, &job->call.http, &err);
+        if (!rc) {
+            return;
+        }
+        d->running--;
+    }
+    mill_buf_release(&job->call.body);
+    dispatch_refuse(d, job, rc == MILL_E_DATA ? MILL_OUTCOME_PERMANENT : MILL_OUTCOME_TRANSIENT,
+                    mill_arena_printf(&job->mem, "%s: %s", err.where, err.text));
+}
+
+static void dispatch_start(struct send_dispatch *d, bool draining)
+{
+    while (d->waiting.head && (draining || d->running < d->conf.concurrency)) {
+        struct send_job *job = send_queue_take(&d->waiting);
+        const struct send_route *route = job->route;
+
+        if (draining) {
+            dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT, MILL_STR("not called: shutting down"));
+        } else if (mill_tick_ms() - job->intent_ms >= d->conf.intent_max_ms) {
+            dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT,
+                            MILL_STR("not called: its intent had grown old"));
+        } else if (route->paused_until_ms && !route->probing) {
+            dispatch_refuse(d, job, MILL_OUTCOME_CREDENTIAL,
+                            MILL_STR("not called: the provider refuses our credentials"));
+        } else {
+            dispatch_call(d, job);
+        }
+    }
+}
+
+static void dispatch_settle(struct send_dispatch *d)
+{
+    struct send_job *job;
+
+    while ((job = send_queue_take(&d->ended))) {
+        d->conf.settled(d->conf.arg, job);
+    }
+}
+
+void send_dispatch_run(struct send_dispatch *d, int wait_ms, bool draining)
+{
+    dispatch_start(d, draining);
+    if (d->running) {
+        mill_http_poll(d->http, d->ended.head ? 0 : wait_ms);
+    }
+    dispatch_settle(d);
+    dispatch_start(d, draining);
+}

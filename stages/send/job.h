@@ -1,0 +1,61 @@
+/**
+ * @file job.h
+ * @brief One message on its way through send: what was decided, and how its call ended.
+ */
+#ifndef MILL_SEND_JOB_H
+#define MILL_SEND_JOB_H
+
+#include "send/ledger.h"
+#include "send/provider.h"
+
+/** What is to become of a record, decided before its batch's INTENTs are committed. */
+enum send_plan {
+    SEND_BROKEN,    /**< the record cannot be planned; job.err says why */
+    SEND_CALL,      /**< its INTENT is in transaction A; the provider may be called after it */
+    SEND_AGAIN,     /**< called in this life already, but its outcome may not be committed */
+    SEND_DUPLICATE, /**< the provider has it, or another copy of it is in hand */
+    SEND_DOUBT,     /**< somebody began a call and nobody knows how it ended */
+    SEND_CONFLICT,  /**< same id, other content, and the first may have gone out */
+    SEND_EXPIRED,   /**< older than the ledger can vouch for, or than the request allows */
+    SEND_EARLY,     /**< send_at is still to come */
+    SEND_WAIT,      /**< every provider refuses our credentials: wait for a person */
+};
+
+/** A provider as configured, and how it is doing. */
+struct send_route {
+    const struct mill_provider *provider;
+    struct mill_account account;
+    int64_t paused_until_ms; /**< mill_tick_ms(); 0 = well */
+    bool probing;            /**< one call is out to see whether the pause may end */
+};
+
+struct send_job {
+    const struct mill_record *in;
+    const struct mill_message *msg;
+    enum send_plan plan;
+    struct mill_err err; /**< with SEND_BROKEN */
+    struct send_route *route;
+    struct send_deed *deed;    /**< with SEND_CALL, SEND_AGAIN */
+    int64_t attempt;           /**< number of this call in the ledger */
+    int64_t intent_ms;         /**< mill_tick_ms() when the INTENT was written */
+    bool started;              /**< given to the dispatcher */
+    bool called;               /**< false: the answer is ours, the provider saw nothing */
+    struct mill_outgoing call; /**< while it runs */
+    struct mill_answer answer; /**< strings in mem, or static */
+    int64_t took_ms;
+    struct mill_arena mem;
+    struct send_job *next; /**< in a queue */
+};
+
+/** A queue of jobs. {0} is empty. */
+struct send_queue {
+    struct send_job *head, *tail;
+};
+
+void send_queue_add(struct send_queue *q, struct send_job *job);
+/** @return NULL when it is empty */
+struct send_job *send_queue_take(struct send_queue *q) MILL_NODISCARD;
+/** @brief Free what a job holds; NULL-safe, idempotent; the job itself is its owner's. */
+void send_job_release(struct send_job *job);
+
+#endif

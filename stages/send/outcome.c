@@ -1,0 +1,157 @@
+/** @file outcome.c  @brief What an outcome means to the ledger, to mail.status and to the record.
+ */
+#include "base/clock.h"
+#include "send/send.h"
+#include <stdio.h>
+
+/** By outcome: state for people, verdict for the runtime, class for the retry policy. */
+static const struct meaning {
+    enum mill_state state;
+    enum mill_verdict verdict;
+    const char *cls;
+    enum mill_code code;
+} meanings[] = {
+    [MILL_OUTCOME_NONE] = {MILL_STATE_UNKNOWN, MILL_REJECT, "unknown", MILL_E_IO},
+    [MILL_OUTCOME_ACCEPTED] = {MILL_STATE_SENT, MILL_DONE, NULL, MILL_OK},
+    [MILL_OUTCOME_PERMANENT] = {MILL_STATE_FAILED, MILL_REJECT, "permanent", MILL_E_DATA},
+    [MILL_OUTCOME_THROTTLED] = {MILL_STATE_RETRYING, MILL_RETRY, "throttled", MILL_E_IO},
+    [MILL_OUTCOME_TRANSIENT] = {MILL_STATE_RETRYING, MILL_RETRY, "transient", MILL_E_IO},
+    [MILL_OUTCOME_UNKNOWN] = {MILL_STATE_UNKNOWN, MILL_REJECT, "unknown", MILL_E_IO},
+    [MILL_OUTCOME_CREDENTIAL] = {MILL_STATE_RETRYING, MILL_RETRY, "credential", MILL_E_AUTH},
+};
+
+/** OUTCOME replaces INTENT in the compacted topic, so both carry the facts that enrich joins. */
+static struct mill_ledger ledger_record(const struct send_job *job, int kind)
+{
+    const struct mill_message *m = job->msg;
+    bool outcome = kind == MILL_LEDGER_OUTCOME;
+
+    return (struct mill_ledger){
+        .message_id = m->message_id,
+        .kind = kind,
+        .attempt = job->attempt,
+        .provider = mill_str(job->route ? job->route->provider->name : NULL),
+        .provider_id = outcome ? job->answer.provider_id : (struct mill_str){NULL, 0},
+        .outcome = outcome ? (int)job->answer.outcome : MILL_OUTCOME_NONE,
+        .fingerprint = m->fingerprint,
+        .at = mill_now_us(),
+        .request_id = m->request_id,
+        .tenant = m->tenant,
+        .categories = m->categories,
+        .metadata = m->metadata,
+        .accepted_at = m->accepted_at,
+    };
+}
+
+enum mill_code send_emit_ledger(struct mill_ctx *ctx, const struct send_job *job, int kind,
+                                struct mill_err *err)
+{
+    const struct mill_ledger record = ledger_record(job, kind);
+    char key[MILL_LEDGER_KEY_MAX + 1];
+
+    return mill_emit(ctx, SEND_OUT_LEDGER,
+                     mill_ledger_key(key, job->msg->message_id, job->attempt, "send"), &record,
+                     err);
+}
+
+static enum mill_code emit_status(struct mill_ctx *ctx, const struct send_job *job,
+                                  enum mill_state state, const char *cls, struct mill_str reason,
+                                  struct mill_err *err)
+{
+    const struct mill_message *m = job->msg;
+    const struct mill_status status = {
+        .message_id = m->message_id,
+        .request_id = m->request_id,
+        .tenant = m->tenant,
+        .state = state,
+        .cls = mill_str(cls),
+        .reason = reason,
+        .provider = mill_str(job->route ? job->route->provider->name : NULL),
+        .attempt = job->attempt,
+        .at = mill_now_us(),
+    };
+
+    return mill_emit(ctx, SEND_OUT_STATUS, m->message_id, &status, err);
+}
+
+enum mill_verdict send_conclude(struct mill_ctx *ctx, const struct send_job *job,
+                                struct mill_err *err)
+{
+    const struct meaning *means = &meanings[job->answer.outcome];
+
+    if (send_emit_ledger(ctx, job, MILL_LEDGER_OUTCOME, err) ||
+        emit_status(ctx, job, means->state, means->cls, job->answer.reason, err)) {
+        return MILL_STOP; /* an outcome that is not written down would be a doubt for ever */
+    }
+    if (means->verdict != MILL_DONE) {
+        struct mill_str why = job->answer.reason;
+
+        mill_fail(err, means->code, job->route ? job->route->provider->name : "send", "%.*s",
+                  MILL_FMT(why));
+        err->cls = means->cls;
+    }
+    return means->verdict;
+}
+
+/** Back to the delay tier until send_at; the retry topic brings it here again. */
+static enum mill_code send_early(struct mill_ctx *ctx, const struct send_job *job,
+                                 struct mill_err *err)
+{
+    const struct send_conf *conf = mill_conf(ctx);
+    const struct mill_record *in = job->in;
+    struct mill_pair *h = mill_arena_calloc(mill_batch_arena(ctx), in->headers.n + 3, sizeof(*h));
+    char due[24], partition[16];
+    size_t n = in->headers.n;
+
+    if (!h) {
+        return mill_fail(err, MILL_E_NOMEM, "headers", "out of memory");
+    }
+    if (n) {
+        memcpy(h, in->headers.v, n * sizeof(*h));
+    }
+    snprintf(due, sizeof(due), "%lld", (long long)(job->msg->send_at.v / 1000));
+    snprintf(partition, sizeof(partition), "%d", in->partition);
+    h[n++] = (struct mill_pair){MILL_STR("mill.due"), mill_str(due)};
+    h[n++] = (struct mill_pair){MILL_STR("mill.target"), mill_str(conf->return_topic)};
+    h[n++] = (struct mill_pair){MILL_STR("mill.target-partition"), mill_str(partition)};
+    return mill_forward(ctx, mill_out_topic(ctx, SEND_OUT_DELAY), -1, in, (struct mill_map){h, n},
+                        err);
+}
+
+/** A fault of this record that no provider was asked about. */
+static enum mill_verdict refuse(struct mill_ctx *ctx, const struct send_job *job,
+                                enum mill_state state, const char *cls, const char *why,
+                                struct mill_err *err)
+{
+    if (emit_status(ctx, job, state, cls, mill_str(why), err)) {
+        return MILL_STOP;
+    }
+    mill_fail(err, MILL_E_DATA, "message_id", "%s", why);
+    err->cls = cls;
+    return MILL_REJECT;
+}
+
+enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send_job *job,
+                                         struct mill_err *err)
+{
+    switch (job->plan) {
+    case SEND_DUPLICATE:
+        return emit_status(ctx, job, MILL_STATE_DUPLICATE, NULL, (struct mill_str){NULL, 0}, err)
+                   ? MILL_STOP
+                   : MILL_DONE;
+    case SEND_EARLY:
+        return send_early(ctx, job, err) ? MILL_STOP : MILL_DONE;
+    case SEND_DOUBT:
+        return refuse(ctx, job, MILL_STATE_UNKNOWN, "unknown",
+                      "a call was begun and nobody knows how it ended", err);
+    case SEND_CONFLICT:
+        return refuse(ctx, job, MILL_STATE_REJECTED, "idempotency-conflict",
+                      "the same id was sent with other content", err);
+    case SEND_EXPIRED:
+        return refuse(ctx, job, MILL_STATE_EXPIRED, "expired",
+                      "too old to be sent, or past its expires_at", err);
+    default:
+        *err = job->err;
+        return MILL_REJECT;
+    }
+}

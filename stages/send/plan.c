@@ -1,0 +1,138 @@
+/**
+ * @file plan.c
+ * @brief The decision before transaction A: call, or why not. Only SEND_CALL ever calls.
+ *
+ * The ledger's word is overlaid with what this process has done itself (life.h). In doubt is not
+ * called; an acceptance is a duplicate whoever saw it; a proven refusal may be tried again under
+ * the next attempt number.
+ */
+#include "base/clock.h"
+#include "send/send.h"
+
+/** A message this close to its send_at goes out: the timer is not finer. */
+enum { EARLY_US = 250000 };
+
+static bool differs(struct mill_str a, struct mill_str b)
+{
+    return a.n && b.n && !mill_str_eq(a, b);
+}
+
+struct mill_ledger send_deed_record(const struct send_deed *deed)
+{
+    return (struct mill_ledger){
+        .message_id = mill_str(deed->message_id),
+        .kind = MILL_LEDGER_OUTCOME,
+        .attempt = deed->attempt,
+        .provider = mill_str(deed->provider->name),
+        .provider_id = mill_str(deed->provider_id),
+        .outcome = deed->outcome,
+        .fingerprint = mill_str(deed->fingerprint),
+    };
+}
+
+static enum mill_code plan_view(struct mill_ctx *ctx, const struct send_job *job,
+                                const struct send_deed *deed, struct mill_ledger_view *view,
+                                struct mill_err *err)
+{
+    struct mill_arena *mem = mill_batch_arena(ctx);
+    enum mill_code rc =
+        mill_ledger_look(mill_ctx_table(ctx, SEND_TABLE_LEDGER), job->in->partition,
+                         job->msg->message_id, deed ? deed->attempt : 0, mem, view, err);
+
+    if (!rc && deed) {
+        const struct mill_ledger own = send_deed_record(deed);
+        if (!mill_ledger_fold(view, &own, mem)) {
+            rc = mill_fail(err, MILL_E_NOMEM, "ledger", "out of memory");
+        }
+    }
+    return rc;
+}
+
+static int64_t later(int64_t a, struct mill_opt_i64 b)
+{
+    return b.has && b.v > a ? b.v : a;
+}
+
+/** Nothing in the ledger stands against a call: does the clock? */
+static enum send_plan plan_time(const struct send_conf *conf, const struct mill_message *m)
+{
+    int64_t now = mill_now_us();
+    int64_t from = later(later(m->accepted_at, m->send_at), m->resend_at);
+
+    if ((m->expires_at.has && now > m->expires_at.v) ||
+        (from > 0 && now - from > (int64_t)conf->max_age_ms * 1000)) {
+        return SEND_EXPIRED;
+    }
+    return m->send_at.has && m->send_at.v > now + EARLY_US ? SEND_EARLY : SEND_CALL;
+}
+
+static void plan_again(struct send_job *job, struct send_state *st, struct send_deed *deed)
+{
+    job->plan = SEND_AGAIN;
+    job->deed = deed;
+    deed->again = true;
+    job->attempt = deed->attempt;
+    job->called = deed->called;
+    job->answer.outcome = deed->outcome;
+    job->answer.provider_id = mill_arena_dup(&job->mem, mill_str(deed->provider_id));
+    job->answer.reason = mill_arena_dup(&job->mem, mill_str(deed->reason));
+    for (size_t i = 0; i < st->routes_n; i++) {
+        if (st->routes[i].provider == deed->provider) {
+            job->route = &st->routes[i];
+        }
+    }
+}
+
+static enum mill_code plan_call(struct send_state *st, struct send_job *job,
+                                const struct mill_ledger_view *view, struct mill_err *err)
+{
+    job->route = send_routes_take(st);
+    if (!job->route) {
+        job->plan = SEND_WAIT;
+        return MILL_OK;
+    }
+    job->plan = SEND_CALL;
+    job->attempt = view->attempts + 1;
+    job->intent_ms = mill_tick_ms();
+    job->deed = send_life_begin(st->life, job);
+    if (!job->deed) {
+        return mill_fail(err, MILL_E_NOMEM, "send", "out of memory");
+    }
+    return MILL_OK;
+}
+
+enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
+{
+    struct send_state *st = mill_state(ctx);
+    struct send_deed *deed = NULL;
+    struct mill_ledger_view view;
+    enum mill_code rc = MILL_OK;
+
+    if (!mill_message_id_ok(job->msg->message_id)) {
+        job->plan = SEND_BROKEN;
+        mill_fail(&job->err, MILL_E_DATA, "message_id", "is none of ours");
+        return MILL_OK;
+    }
+    deed = send_life_find(st->life, job->msg->message_id);
+    if (deed && deed->running) {
+        job->plan = SEND_DUPLICATE;
+        return MILL_OK;
+    }
+    if (deed && !deed->told && send_deed_of(deed, job->in)) {
+        plan_again(job, st, deed);
+        return MILL_OK;
+    }
+    rc = plan_view(ctx, job, deed, &view, err);
+    if (rc) {
+        return rc;
+    }
+    job->attempt = view.attempts;
+    if (view.accepted || view.doubt) {
+        job->plan = differs(view.facts.fingerprint, job->msg->fingerprint) ? SEND_CONFLICT
+                    : view.accepted                                        ? SEND_DUPLICATE
+                                                                           : SEND_DOUBT;
+        return MILL_OK;
+    }
+    job->plan = plan_time(mill_conf(ctx), job->msg);
+    return job->plan == SEND_CALL ? plan_call(st, job, &view, err) : MILL_OK;
+}

@@ -1,0 +1,97 @@
+/**
+ * @file provider.h
+ * @brief What Sendmill must know of a mail provider: how to call it, what its answers mean, and
+ *        what it reports back later.
+ *
+ * Model: a provider is one `const struct mill_provider` in a file of its own and a row of
+ * providers/table.c. It keeps no state and does no I/O: `build` fills a call, the dispatcher makes
+ * it, `classify` says what the reply means. A NULL callback is a thing that the provider does not
+ * do (SMTP posts no events). Thread rule: all callbacks are pure, any thread.
+ */
+#ifndef MILL_SEND_PROVIDER_H
+#define MILL_SEND_PROVIDER_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "mail/records.h"
+#include "net/http_client.h"
+
+/** What the provider does with a second call for the same mail. */
+enum mill_idem {
+    MILL_IDEM_NONE,    /**< sends it twice */
+    MILL_IDEM_REJECTS, /**< refuses the second, which proves the first */
+    MILL_IDEM_REPLAYS, /**< gives the first answer again */
+};
+
+/** Where and as whom a provider is called; from the options. NULL = not set. */
+struct mill_account {
+    const char *url;
+    const char *user;
+    const char *secret; /**< API key or password */
+    const char *tls_ca; /**< CA file; NULL = the system's */
+};
+
+/** One call, built and owned by the dispatcher. */
+struct mill_outgoing {
+    struct mill_http_call http; /**< done, arg and the time-outs are the dispatcher's */
+    struct mill_buf body;       /**< the limit is set by build */
+    struct mill_arena mem;      /**< what http points to */
+};
+
+/** What a reply means. */
+struct mill_answer {
+    enum mill_outcome outcome;
+    struct mill_str provider_id; /**< the provider's id of the mail; absent if it gave none */
+    struct mill_str reason;      /**< for people; absent when accepted */
+};
+
+/** One event inside a provider's post. */
+struct mill_split {
+    struct mill_str raw;        /**< JSON text exactly as it came; borrowed from the body */
+    struct mill_str message_id; /**< absent when the event names none of ours */
+    struct mill_str group;      /**< provider's id to partition by when message_id is absent */
+    int64_t index;
+};
+/** @brief Takes one event; borrowed until it returns. A code other than MILL_OK ends the split. */
+typedef enum mill_code (*mill_split_fn)(void *arg, const struct mill_split *one,
+                                        struct mill_err *err);
+
+struct mill_provider {
+    const char *name; /**< as in the option `providers`, the records and the callback's path */
+    enum mill_idem idem;
+    uint32_t idem_window_s;
+    uint32_t max_recipients; /**< of one call */
+    bool schedules; /**< has a send_at of its own (not used: it cannot be cancelled late) */
+
+    /** @brief Fill out->http and out->body. @param now_us date of the mail
+     *  @return MILL_OK; MILL_E_DATA when this message cannot be put in the provider's form;
+     *  MILL_E_NOMEM */
+    enum mill_code (*build)(const struct mill_account *account, const struct mill_message *m,
+                            int64_t now_us, struct mill_outgoing *out, struct mill_err *err);
+    /** @brief What the reply means; never MILL_OUTCOME_NONE. @own strings in mem or static */
+    void (*classify)(const struct mill_http_reply *r, struct mill_arena *mem,
+                     struct mill_answer *out);
+    /** @brief Cut a webhook post into events.
+     *  @return MILL_OK; MILL_E_DATA when the body is malformed; what `each` returned */
+    enum mill_code (*split)(struct mill_str body, mill_split_fn each, void *arg,
+                            struct mill_err *err);
+    /** @brief Read one event leniently: fields of a wrong type are as good as missing. Fills what
+     *  the event itself says; the join fields stay empty. occurred_at is 0 when it names no time.
+     *  @return MILL_OK; MILL_E_DATA when raw is no JSON object; MILL_E_NOMEM. @own out in mem */
+    enum mill_code (*parse_event)(struct mill_str raw, struct mill_arena *mem,
+                                  struct mill_event *out, struct mill_err *err);
+};
+
+extern const struct mill_provider mill_provider_sendgrid;
+extern const struct mill_provider mill_provider_smtp;
+
+/** @brief All providers, ends with NULL. */
+extern const struct mill_provider *const mill_providers[];
+/** @brief By name. @return NULL when there is none. @own static */
+const struct mill_provider *mill_provider_find(struct mill_str name);
+
+/** @brief A peer's words, fit for a record and a log: valid UTF-8, no control characters, at most
+ *  300 bytes. @return static text when there is no memory or s is absent. @own in mem */
+struct mill_str mill_answer_text(struct mill_arena *mem, struct mill_str s) MILL_NODISCARD;
+
+#endif

@@ -1,0 +1,159 @@
+/**
+ * @file smtp.c
+ * @brief Any SMTP server: the mail built here, carried by libcurl, one transaction a message.
+ *
+ * A refused recipient does not stop the mail to the others; who was refused is in the reason. SMTP
+ * has no idempotency: a connection lost behind the final dot leaves the outcome unknown.
+ */
+#include "send/mime.h"
+#include "send/provider.h"
+
+enum { MAIL_MAX_BYTES = 48 << 20 };
+
+static bool has_control(struct mill_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** All of to, cc and bcc, each address once. @return NULL when out of memory */
+static const char **recipients(const struct mill_message *m, struct mill_arena *mem)
+{
+    const struct mill_addresses lists[] = {m->to, m->cc, m->bcc};
+    const char **rcpt = mill_arena_calloc(mem, m->to.n + m->cc.n + m->bcc.n + 1, sizeof(*rcpt));
+    size_t n = 0;
+
+    for (size_t l = 0; rcpt && l < 3; l++) {
+        for (size_t i = 0; i < lists[l].n; i++) {
+            struct mill_str email = lists[l].v[i].email;
+            size_t seen = 0;
+
+            while (seen < n && !mill_str_is(email, rcpt[seen])) {
+                seen++;
+            }
+            if (seen < n) {
+                continue;
+            }
+            rcpt[n] = mill_arena_dup(mem, email).p;
+            if (!rcpt[n++]) {
+                return NULL;
+            }
+        }
+    }
+    return rcpt;
+}
+
+static bool envelope_safe(const struct mill_message *m)
+{
+    const struct mill_addresses lists[] = {m->to, m->cc, m->bcc};
+
+    for (size_t l = 0; l < 3; l++) {
+        for (size_t i = 0; i < lists[l].n; i++) {
+            if (has_control(lists[l].v[i].email)) {
+                return false;
+            }
+        }
+    }
+    return !has_control(m->from.email);
+}
+
+static enum mill_code smtp_build(const struct mill_account *account, const struct mill_message *m,
+                                 int64_t now_us, struct mill_outgoing *out, struct mill_err *err)
+{
+    enum mill_code rc = MILL_OK;
+
+    if (m->template_id.n) {
+        return mill_fail(err, MILL_E_DATA, "template_id", "SMTP has no templates");
+    }
+    if (!envelope_safe(m)) {
+        return mill_fail(err, MILL_E_DATA, "to", "control character in an address");
+    }
+    out->http.mail_from = mill_arena_dup(&out->mem, m->from.email).p;
+    out->http.rcpt = recipients(m, &out->mem);
+    if (!out->http.mail_from || !out->http.rcpt) {
+        return mill_fail(err, MILL_E_NOMEM, "smtp", "out of memory");
+    }
+    mill_buf_init(&out->body, MAIL_MAX_BYTES);
+    rc = mill_mime_build(m, now_us, &out->body, err);
+    if (rc) {
+        return rc;
+    }
+    out->http.url = account->url;
+    out->http.user = account->user;
+    out->http.password = account->secret;
+    out->http.tls_ca = account->tls_ca;
+    out->http.body = mill_buf_view(&out->body);
+    return MILL_OK;
+}
+
+/** A reply code with which the server refused. */
+static enum mill_outcome refused(long code)
+{
+    switch (code) {
+    case 530: /* authentication required */
+    case 534: /* mechanism too weak */
+    case 535: /* credentials invalid */
+        return MILL_OUTCOME_CREDENTIAL;
+    case 421:
+    case 450:
+    case 451:
+    case 452:
+        return MILL_OUTCOME_THROTTLED;
+    default:
+        return code >= 500 && code < 600 ? MILL_OUTCOME_PERMANENT : MILL_OUTCOME_TRANSIENT;
+    }
+}
+
+/** How many recipients the server refused, and the first refusal. */
+static size_t refusals(const struct mill_http_reply *r, struct mill_str *first)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->headers.n; i++) {
+        struct mill_str line = r->headers.v[i].value;
+
+        if (!mill_str_is(r->headers.v[i].key, "RCPT") || line.n < 4 || line.p[3] == '-' ||
+            line.p[0] == '2') {
+            continue;
+        }
+        *first = n++ ? *first : line;
+    }
+    return n;
+}
+
+static void smtp_classify(const struct mill_http_reply *r, struct mill_arena *mem,
+                          struct mill_answer *out)
+{
+    struct mill_str first = {NULL, 0}, why;
+    size_t n = refusals(r, &first);
+
+    *out = (struct mill_answer){.outcome = MILL_OUTCOME_UNKNOWN};
+    if (r->end == MILL_HTTP_UNSENT) {
+        out->outcome = refused(r->status);
+    } else if (r->end == MILL_HTTP_REPLIED && r->status >= 400) {
+        out->outcome = refused(r->status);
+    } else if (r->end == MILL_HTTP_REPLIED && r->status >= 200 && r->status < 300) {
+        out->outcome = MILL_OUTCOME_ACCEPTED;
+        if (n == 0) {
+            return;
+        }
+    }
+    if (n) {
+        why = mill_arena_printf(mem, "%zu refused, the first with: %.*s", n, MILL_FMT(first));
+    } else {
+        why = mill_arena_printf(mem, "SMTP %ld %s", r->status, r->reason ? r->reason : "no reply");
+    }
+    out->reason = mill_answer_text(mem, why);
+}
+
+const struct mill_provider mill_provider_smtp = {
+    .name = "smtp",
+    .idem = MILL_IDEM_NONE,
+    .max_recipients = 1000,
+    .build = smtp_build,
+    .classify = smtp_classify,
+};

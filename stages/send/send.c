@@ -1,0 +1,349 @@
+/**
+ * @file send.c
+ * @brief Hands messages to a mail provider, with at most one call per decision.
+ *
+ * in     messages  mail.messages   message.avsc  key: message_id
+ * table  ledger    mail.ledger     ledger.avsc   key: message_id/attempt/writer
+ * out    ledger    mail.ledger     ledger.avsc   same key; INTENT before the call, OUTCOME after it
+ *        status    mail.status     status.avsc   key: message_id
+ *        delay     mail.delay.10s  raw; messages whose send_at is still to come
+ *
+ * on_batch decides for each record (plan.c) and emits INTENTs, which are committed with unmoved
+ * offsets: transaction A. From there on the provider may be called, once; the answers become
+ * OUTCOME, status and verdict in the batch's own transaction B. A crash between the two leaves an
+ * INTENT without OUTCOME: the next life does not call, it says `unknown`.
+ * Verdicts: DONE accepted, duplicate, early; REJECT permanent, unknown, expired,
+ * idempotency-conflict; RETRY throttled, transient, credential. State: the ledger (a topic), and
+ * what this process itself has under way (life.h). Replay calls nobody for what was accepted.
+ */
+#include "send/send.h"
+#include "base/clock.h"
+#include <stdlib.h>
+#include <time.h>
+
+enum { LIFE_DEEDS = 8192 };
+
+static const char *const outcomes[] = {"none",      "accepted", "permanent",  "throttled",
+                                       "transient", "unknown",  "credential", NULL};
+static const char *const plans[] = {"broken",   "call",    "again", "duplicate", "doubt",
+                                    "conflict", "expired", "early", "wait",      NULL};
+static const struct mill_metric metrics[] = {
+    [SEND_M_OUTCOMES] = {"mill_send_outcomes_total", MILL_COUNTER, "Provider calls, by outcome.",
+                         "outcome", outcomes},
+    [SEND_M_SKIPPED] = {"mill_send_decisions_total", MILL_COUNTER, "Messages, by decision.",
+                        "decision", plans},
+    [SEND_M_CALL] = {"mill_send_call_seconds", MILL_HISTOGRAM, "Time of a provider call.", NULL,
+                     NULL},
+    [SEND_M_IN_FLIGHT] = {"mill_send_in_flight", MILL_GAUGE, "Provider calls that run.", NULL,
+                          NULL},
+    [SEND_M_PAUSED] = {"mill_send_paused_providers", MILL_GAUGE,
+                       "Providers that refuse our credentials.", NULL, NULL},
+    {0},
+};
+
+#define OPT(m) .off = offsetof(struct send_conf, m)
+static const struct mill_opt opts[] = {
+    {.name = "providers",
+     .type = MILL_OPT_STR,
+     OPT(providers),
+     .def = "sendgrid",
+     .help = "providers to use, separated by commas; the first that is well is taken"},
+    {.name = "sendgrid-url",
+     .type = MILL_OPT_STR,
+     OPT(sendgrid_url),
+     .def = "https://api.sendgrid.com",
+     .help = "base URL of the SendGrid API"},
+    {.name = "sendgrid-key",
+     .type = MILL_OPT_STR,
+     OPT(sendgrid_key),
+     .flags = MILL_OPT_SECRET,
+     .help = "SendGrid API key"},
+    {.name = "smtp-url",
+     .type = MILL_OPT_STR,
+     OPT(smtp_url),
+     .help = "smtp://host:port or smtps://host:port"},
+    {.name = "smtp-user", .type = MILL_OPT_STR, OPT(smtp_user), .help = "SMTP user name"},
+    {.name = "smtp-password",
+     .type = MILL_OPT_STR,
+     OPT(smtp_password),
+     .flags = MILL_OPT_SECRET,
+     .help = "SMTP password"},
+    {.name = "tls-ca",
+     .type = MILL_OPT_STR,
+     OPT(tls_ca),
+     .help = "CA file for the providers' certificates; none = the system's"},
+    {.name = "concurrency",
+     .type = MILL_OPT_U32,
+     OPT(concurrency),
+     .def = "64",
+     .min = 1,
+     .max = 1000,
+     .help = "provider calls at once"},
+    {.name = "call-timeout-ms",
+     .type = MILL_OPT_MS,
+     OPT(call_timeout_ms),
+     .def = "20s",
+     .min = 100,
+     .max = 120000,
+     .help = "longest provider call; after it the outcome is unknown"},
+    {.name = "intent-max-ms",
+     .type = MILL_OPT_MS,
+     OPT(intent_max_ms),
+     .def = "30s",
+     .min = 1,
+     .max = 30000,
+     .help = "a message is not called any more when its intent is older"},
+    {.name = "credential-pause-ms",
+     .type = MILL_OPT_MS,
+     OPT(credential_pause_ms),
+     .def = "10s",
+     .min = 10,
+     .max = 120000,
+     .help = "how long a provider that refuses our credentials is left alone"},
+    {.name = "max-age-ms",
+     .type = MILL_OPT_MS,
+     OPT(max_age_ms),
+     .def = "7d",
+     .min = 1000,
+     .max = UINT64_C(31622400000),
+     .help = "older messages are refused; at least a day less than the ledger is kept"},
+    {.name = "return-topic",
+     .type = MILL_OPT_STR,
+     OPT(return_topic),
+     .def = "mail.retry.send",
+     .help = "where a message that waited for its send_at comes back"},
+    {0},
+};
+
+static const struct mill_port in_ports[] = {{"messages", "mail.messages", &mill_message_desc}, {0}};
+static const struct mill_port out_ports[] = {
+    [SEND_OUT_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
+    [SEND_OUT_STATUS] = {"status", "mail.status", &mill_status_desc},
+    [SEND_OUT_DELAY] = {"delay", "mail.delay.10s", NULL},
+    {0},
+};
+static const struct mill_table_port tables[] = {
+    [SEND_TABLE_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
+    {0},
+};
+
+static void send_settled(void *arg, struct send_job *job)
+{
+    struct mill_ctx *ctx = arg;
+    struct send_state *st = mill_state(ctx);
+    struct mill_err err = {0};
+    enum mill_verdict v;
+
+    if (job->plan == SEND_CALL) {
+        send_life_end(st->life, job);
+        send_routes_note(ctx, job);
+    }
+    if (job->called && job->plan == SEND_CALL) {
+        mill_count(ctx, SEND_M_OUTCOMES, job->answer.outcome, 1);
+        mill_observe(ctx, SEND_M_CALL, 0, (double)job->took_ms / 1000.0);
+    }
+    mill_current(ctx, job->in);
+    v = send_conclude(ctx, job, &err);
+    mill_settle(ctx, job->in, v, &err);
+    mill_current(ctx, NULL);
+}
+
+static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
+{
+    const struct send_conf *conf = mill_conf(ctx);
+    struct send_state *st = mill_state(ctx);
+    const struct send_dispatch_conf dispatch = {
+        .concurrency = conf->concurrency,
+        .timeout_ms = (uint32_t)conf->call_timeout_ms,
+        .intent_max_ms = (int64_t)conf->intent_max_ms,
+        .settled = send_settled,
+        .arg = ctx,
+    };
+    enum mill_code rc = send_routes_open(st, conf, err);
+
+    if (rc) {
+        return rc;
+    }
+    st->life = send_life_new(LIFE_DEEDS);
+    if (!st->life) {
+        return mill_fail(err, MILL_E_NOMEM, "send", "out of memory");
+    }
+    return send_dispatch_new(&st->dispatch, &dispatch, err);
+}
+
+static void send_drop_jobs(struct send_state *st)
+{
+    for (size_t i = 0; i < st->jobs_n; i++) {
+        send_job_release(&st->jobs[i]);
+    }
+    free(st->jobs);
+    st->jobs = NULL;
+    st->jobs_n = st->cursor = 0;
+    st->waiting = (struct send_queue){NULL, NULL};
+}
+
+static void send_close(struct mill_ctx *ctx)
+{
+    struct send_state *st = mill_state(ctx);
+
+    send_dispatch_free(st->dispatch); /* first: running calls read the jobs' bodies */
+    send_drop_jobs(st);
+    send_life_free(st->life);
+    st->dispatch = NULL;
+    st->life = NULL;
+}
+
+/** What the batch before has left: an INTENT that was not committed was not called; what ended is
+ *  committed, unless its record has come again. */
+static void send_end_batch(struct mill_ctx *ctx, struct send_deed *ended)
+{
+    struct send_state *st = mill_state(ctx);
+    struct mill_table *ledger = mill_ctx_table(ctx, SEND_TABLE_LEDGER);
+
+    for (struct send_deed *deed = ended, *next; deed; deed = next) {
+        const struct mill_ledger record = send_deed_record(deed);
+        char key[MILL_LEDGER_KEY_MAX + 1];
+
+        next = deed->next;
+        if (deed->again) {
+            deed->again = false;
+            send_life_list(st->life, deed);
+            continue;
+        }
+        /* Where this fails, the partition has gone: its new owner reads the topic. */
+        deed->told = !mill_table_put(
+            ledger, deed->partition,
+            mill_ledger_key(key, record.message_id, record.attempt, "send"), &record, NULL);
+    }
+}
+
+static void send_drop_unstarted(struct send_state *st)
+{
+    for (size_t i = 0; i < st->jobs_n; i++) {
+        struct send_job *job = &st->jobs[i];
+
+        if (job->plan == SEND_CALL && !job->started) {
+            job->route->probing = false;
+            send_deed_forget(job->deed);
+        }
+    }
+}
+
+static enum mill_verdict send_on_batch(struct mill_ctx *ctx, const struct mill_record *const *in,
+                                       size_t n, struct mill_err *err)
+{
+    struct send_state *st = mill_state(ctx);
+    struct send_deed *ended = NULL;
+
+    send_drop_unstarted(st);
+    send_drop_jobs(st);
+    st->jobs = calloc(n ? n : 1, sizeof(*st->jobs));
+    if (!st->jobs) {
+        mill_fail(err, MILL_E_NOMEM, "send", "out of memory");
+        return MILL_STOP;
+    }
+    ended = send_life_take_ended(st->life);
+    for (size_t i = 0; i < n; i++) {
+        struct send_job *job = &st->jobs[st->jobs_n++];
+
+        job->in = in[i];
+        job->msg = in[i]->value;
+        if (send_plan_job(ctx, job, err)) {
+            return MILL_STOP;
+        }
+        mill_count(ctx, SEND_M_SKIPPED, job->plan, 1);
+        mill_current(ctx, job->in);
+        if (job->plan == SEND_CALL && send_emit_ledger(ctx, job, MILL_LEDGER_INTENT, err)) {
+            return MILL_STOP;
+        }
+        mill_current(ctx, NULL);
+    }
+    send_end_batch(ctx, ended);
+    return MILL_DONE;
+}
+
+static enum mill_verdict send_on_record(struct mill_ctx *ctx, const struct mill_record *in,
+                                        struct mill_err *err)
+{
+    struct send_state *st = mill_state(ctx);
+    struct send_job *job = NULL;
+
+    while (st->cursor < st->jobs_n && st->jobs[st->cursor].in != in) {
+        st->cursor++;
+    }
+    if (st->cursor == st->jobs_n) {
+        mill_fail(err, MILL_E_STATE, "send", "a record that was not in its batch");
+        return MILL_STOP;
+    }
+    job = &st->jobs[st->cursor++];
+    switch (job->plan) {
+    case SEND_CALL: /* its INTENT is committed: from here on we answer for it */
+        job->started = true;
+        send_dispatch_push(st->dispatch, job);
+        return MILL_PENDING;
+    case SEND_AGAIN:
+        send_dispatch_answered(st->dispatch, job);
+        return MILL_PENDING;
+    case SEND_WAIT:
+        send_queue_add(&st->waiting, job);
+        return MILL_PENDING;
+    default:
+        return send_conclude_uncalled(ctx, job, err);
+    }
+}
+
+/** Nobody to send through: hold these as long as the providers are left alone, then let them come
+ *  back by the retry topic. No attempt is counted against them for ever: see deadletter.c. */
+static void send_release_waiting(struct mill_ctx *ctx)
+{
+    struct send_state *st = mill_state(ctx);
+    int64_t until = INT64_MAX;
+    struct send_job *job = NULL;
+    struct mill_err err = {0};
+
+    for (size_t i = 0; i < st->routes_n; i++) {
+        until = st->routes[i].paused_until_ms < until ? st->routes[i].paused_until_ms : until;
+    }
+    if (mill_tick_ms() < until && !mill_draining(ctx)) {
+        return;
+    }
+    mill_fail(&err, MILL_E_AUTH, "providers", "every provider refuses our credentials");
+    err.cls = "credential";
+    while ((job = send_queue_take(&st->waiting))) {
+        mill_settle(ctx, job->in, MILL_RETRY, &err);
+    }
+}
+
+static enum mill_verdict send_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
+{
+    struct send_state *st = mill_state(ctx);
+
+    (void)err;
+    send_dispatch_run(st->dispatch, wait_ms, mill_draining(ctx));
+    if (st->waiting.head) {
+        if (!send_dispatch_running(st->dispatch) && wait_ms > 0) {
+            const struct timespec nap = {0, (wait_ms < 100 ? wait_ms : 100) * 1000000L};
+            nanosleep(&nap, NULL);
+        }
+        send_release_waiting(ctx);
+    }
+    mill_gauge(ctx, SEND_M_IN_FLIGHT, 0, (double)send_dispatch_running(st->dispatch));
+    return MILL_DONE;
+}
+
+MILL_STAGE(send) = {
+    .name = "send",
+    .summary = "hand messages to a mail provider",
+    .in = in_ports,
+    .out = out_ports,
+    .tables = tables,
+    .opts = opts,
+    .conf_size = sizeof(struct send_conf),
+    .state_size = sizeof(struct send_state),
+    .metrics = metrics,
+    .open = send_open,
+    .close = send_close,
+    .on_batch = send_on_batch,
+    .on_record = send_on_record,
+    .on_poll = send_on_poll,
+};

@@ -1,0 +1,153 @@
+/** @file test_deadletter.c  @brief The stage `deadletter`: which way a failed record goes. */
+#include "base/clock.h"
+#include "stage_test.h"
+
+extern const struct mill_stage mill_stage_deadletter;
+
+/* clang-format off */
+#define H(k, v) {{(k), sizeof(k) - 1}, {(v), sizeof(v) - 1}}
+#define PLACE H("__connect.errors.partition", "3"), H("mill.stage", "send")
+/* clang-format on */
+
+static const struct row {
+    const char *name;
+    struct mill_pair h[8];
+    const char *out; /**< up to the headers; mill.due is checked apart */
+} rows[] = {
+    {"poison", {PLACE, H("mill.class", "poison"), H("mill.attempt", "1")}, "> mail.dlq -1 k"},
+    {"transient",
+     {PLACE, H("mill.class", "transient"), H("mill.attempt", "1")},
+     "> mail.delay.10s -1 k"},
+    {"transient, last but one",
+     {PLACE, H("mill.class", "transient"), H("mill.attempt", "29")},
+     "> mail.delay.10s -1 k"},
+    {"transient, exhausted",
+     {PLACE, H("mill.class", "transient"), H("mill.attempt", "30")},
+     "> mail.dlq -1 k"},
+    {"throttled has more patience",
+     {PLACE, H("mill.class", "throttled"), H("mill.attempt", "30")},
+     "> mail.delay.10s -1 k"},
+    {"throttled, exhausted",
+     {PLACE, H("mill.class", "throttled"), H("mill.attempt", "360")},
+     "> mail.dlq -1 k"},
+    {"credential is never exhausted",
+     {PLACE, H("mill.class", "credential"), H("mill.attempt", "999999")},
+     "> mail.delay.10s -1 k"},
+    {"unknown", {PLACE, H("mill.class", "unknown"), H("mill.attempt", "1")}, "> mail.dlq -1 k"},
+    {"permanent", {PLACE, H("mill.class", "permanent"), H("mill.attempt", "1")}, "> mail.dlq -1 k"},
+    {"expired", {PLACE, H("mill.class", "expired"), H("mill.attempt", "1")}, "> mail.dlq -1 k"},
+    {"conflict",
+     {PLACE, H("mill.class", "idempotency-conflict"), H("mill.attempt", "1")},
+     "> mail.dlq -1 k"},
+    {"a class of next year",
+     {PLACE, H("mill.class", "mauve"), H("mill.attempt", "1")},
+     "> mail.dlq -1 k"},
+    {"no headers", {{{0}, {0}}}, "> mail.dlq -1 k"},
+    {"no attempt", {PLACE, H("mill.class", "transient")}, "> mail.dlq -1 k"},
+    {"attempt is no number",
+     {PLACE, H("mill.class", "transient"), H("mill.attempt", "one")},
+     "> mail.dlq -1 k"},
+    {"no partition",
+     {H("mill.stage", "send"), H("mill.class", "transient"), H("mill.attempt", "1")},
+     "> mail.dlq -1 k"},
+    {"a stage that is no name",
+     {H("__connect.errors.partition", "3"), H("mill.stage", "../x"), H("mill.class", "transient"),
+      H("mill.attempt", "1")},
+     "> mail.dlq -1 k"},
+    {"redriven five times",
+     {PLACE, H("mill.class", "poison"), H("mill.attempt", "1"), H("mill.redrives", "5")},
+     "> mail.dlq -1 k"},
+    {"redriven too often",
+     {PLACE, H("mill.class", "transient"), H("mill.attempt", "1"), H("mill.redrives", "6")},
+     "> mail.parked -1 k"},
+};
+
+static struct mill_map pairs(const struct mill_pair *h, size_t most)
+{
+    size_t n = 0;
+
+    while (n < most && h[n].key.p) {
+        n++;
+    }
+    return (struct mill_map){h, n};
+}
+
+static struct mill_str header(const struct fake_emit *e, const char *name)
+{
+    return mill_map_get(e->headers, name);
+}
+
+static void check_delay(const struct fake_emit *e)
+{
+    int64_t due = 0, now = mill_now_us() / 1000;
+
+    assert_true(mill_str_i64(header(e, "mill.due"), &due));
+    assert_in_range(due, now + 9000, now + 10000);
+    assert_true(mill_str_is(header(e, "mill.target"), "mail.retry.send"));
+    assert_true(mill_str_is(header(e, "mill.target-partition"), "3"));
+}
+
+static void deadletter_row(void **state)
+{
+    const struct row *row = *state;
+    const struct mill_str value = MILL_STR("\0\1original");
+    struct mill_ctx *ctx = fake_new(&mill_stage_deadletter, NULL);
+    struct mill_record in = fake_record(ctx, 0, "k", &value);
+    struct mill_err err = {0};
+    char way[64];
+
+    in.headers = pairs(row->h, STAGE_ROWS(row->h));
+    assert_int_equal(fake_run_twice(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_emits(ctx), 1);
+    snprintf(way, sizeof(way), "> %s %d %.*s", fake_emit(ctx, 0)->topic,
+             fake_emit(ctx, 0)->partition, MILL_FMT(fake_emit(ctx, 0)->key));
+    assert_string_equal(way, row->out);
+    assert_true(mill_str_eq(fake_emit(ctx, 0)->bytes, value));
+    for (size_t i = 0; i < in.headers.n; i++) { /* what it came with, it goes with */
+        struct mill_str was = in.headers.v[i].value;
+        char name[64];
+        mill_str_cut(in.headers.v[i].key, name, sizeof(name));
+        assert_true(mill_str_eq(header(fake_emit(ctx, 0), name), was));
+    }
+    if (strstr(row->out, "delay")) {
+        check_delay(fake_emit(ctx, 0));
+    }
+    fake_free(ctx);
+}
+
+/** A record that was delayed before carries the old delay's headers: replaced, never appended. */
+static void replaced(void **state)
+{
+    const struct mill_pair h[] = {
+        PLACE,
+        H("mill.class", "transient"),
+        H("mill.attempt", "2"),
+        H("mill.due", "1"),
+        H("mill.target", "old"),
+        H("mill.target-partition", "0"),
+        H("mine", "kept"),
+    };
+    struct mill_ctx *ctx = fake_new(&mill_stage_deadletter, "--retry-prefix=again.", NULL);
+    struct mill_record in = fake_record(ctx, 0, "k", &MILL_STR("v"));
+    struct mill_err err = {0};
+    size_t dues = 0;
+
+    (void)state;
+    in.headers = (struct mill_map){h, STAGE_ROWS(h)};
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    for (size_t i = 0; i < fake_emit(ctx, 0)->headers.n; i++) {
+        dues += mill_str_is(fake_emit(ctx, 0)->headers.v[i].key, "mill.due");
+    }
+    assert_int_equal(dues, 1);
+    assert_int_equal(fake_emit(ctx, 0)->headers.n, STAGE_ROWS(h));
+    assert_true(mill_str_is(header(fake_emit(ctx, 0), "mill.target"), "again.send"));
+    assert_true(mill_str_is(header(fake_emit(ctx, 0), "mine"), "kept"));
+    fake_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(replaced)};
+
+    return TABLE(rows, deadletter_row) + TESTS(tests);
+}
