@@ -1,10 +1,11 @@
 """The files of the tree as the checks see them."""
+import os
 import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(os.environ.get("MILL_TREE", Path(__file__).resolve().parents[2]))
 C_FILES = (".c", ".h", ".cc")
 DATA = re.compile(r"tests/(fuzz/corpus|[^/]+/(data|golden|fixtures))/")
 
