@@ -1,0 +1,634 @@
+/**
+ * @file test_send.c
+ * @brief The stage `send` against a scripted provider: what is called, how often, and what is said.
+ *
+ * The first recipient's local part tells the provider what to do; each row counts its calls.
+ */
+#include "base/clock.h"
+#include "mail/records.h"
+#include "stage_test.h"
+#include "unit/net_peer.h"
+
+extern const struct mill_stage mill_stage_send;
+
+#define KEY "MILL_SEND_SENDGRID_KEY" /* a secret is no flag */
+
+enum { LEDGER };
+enum { OUT_LEDGER, OUT_STATUS, OUT_DELAY };
+
+/* ---- the provider ---- */
+
+static struct net_peer peer;
+static char last_body[16384];
+static atomic_int most_on_one; /* calls on one connection */
+
+static bool read_body(struct net_peer *p, int fd, size_t left)
+{
+    size_t n = 0;
+
+    while (n < left && n < sizeof(last_body) - 1) {
+        ssize_t got = net_peer_wait(p, fd) ? recv(fd, last_body + n, left - n, 0) : -1;
+        if (got <= 0) {
+            return false;
+        }
+        n += (size_t)got;
+    }
+    last_body[n] = '\0';
+    return true;
+}
+
+static bool read_call(struct net_peer *p, int fd)
+{
+    char head[4096];
+    const char *length = NULL;
+    size_t n = 0;
+
+    while (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4)) {
+        if (n == sizeof(head) - 1 || !net_peer_wait(p, fd) || recv(fd, head + n, 1, 0) != 1) {
+            return false;
+        }
+        n++;
+    }
+    head[n] = '\0';
+    length = strstr(head, "Content-Length: ");
+    if (!length || !strstr(head, "POST /v3/mail/send ") ||
+        !strstr(head, "Authorization: Bearer SG.fake\r\n") ||
+        !read_body(p, fd, strtoul(length + 16, NULL, 10))) {
+        return false;
+    }
+    atomic_fetch_add(&p->requests, 1);
+    return true;
+}
+
+static const struct script {
+    const char *to, *reply; /**< NULL = close without a word */
+} scripts[] = {
+    {"accept@", "HTTP/1.1 202 Accepted\r\nx-message-id: xid\r\nContent-Length: 0\r\n\r\n"},
+    {"bad@", "HTTP/1.1 400 Bad Request\r\nContent-Length: 70\r\n\r\n"
+             "{\"errors\":[{\"field\":\"from.email\",\"message\":\"is\\nnot\\u0001 verified\"}]}"},
+    {"key@", "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"},
+    {"many@", "HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\n\r\n"},
+    {"fault@", "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"},
+    {"strange@", "HTTP/1.1 204 No Content\r\n\r\n"},
+    {"moved@", "HTTP/1.1 302 Found\r\nLocation: /v3/mail/send\r\nContent-Length: 0\r\n\r\n"},
+    {"reset@", NULL},
+};
+
+static void serve(struct net_peer *p, int fd)
+{
+    for (int n = 1; read_call(p, fd); n++) {
+        const char *reply = NULL;
+
+        atomic_store(&most_on_one, n > atomic_load(&most_on_one) ? n : atomic_load(&most_on_one));
+        if (strstr(last_body, "hang@")) {
+            net_peer_wait(p, fd); /* until the caller gives up */
+            return;
+        }
+        for (size_t i = 0; i < STAGE_ROWS(scripts); i++) {
+            if (strstr(last_body, scripts[i].to)) {
+                reply = scripts[i].reply;
+            }
+        }
+        if (!reply) {
+            return;
+        }
+        net_send(fd, reply);
+    }
+}
+
+/* ---- messages ---- */
+
+/** "NAME@x.example" asks the provider for the script NAME@; the id is r-1/0. */
+static struct mill_message message(const struct mill_address *to)
+{
+    return (struct mill_message){
+        .message_id = MILL_STR("r-1/0"),
+        .request_id = MILL_STR("r-1"),
+        .tenant = MILL_STR("acme"),
+        .accepted_at = mill_now_us(),
+        .fingerprint = MILL_STR("f1"),
+        .from = {.email = MILL_STR("from@x.example")},
+        .to = {to, 1},
+        .subject = MILL_STR("Hello"),
+        .text = MILL_STR("Text"),
+    };
+}
+
+#define TO(name)                                                                                   \
+    &(const struct mill_address)                                                                   \
+    {                                                                                              \
+        .email = MILL_STR(name "@x.example")                                                       \
+    }
+
+static struct mill_ctx *start(const char *option)
+{
+    char url[64];
+
+    snprintf(url, sizeof(url), "--sendgrid-url=http://127.0.0.1:%u", peer.port);
+    atomic_store(&peer.requests, 0);
+    return fake_new(&mill_stage_send, url, "--concurrency=1", "--call-timeout-ms=300ms", option,
+                    NULL);
+}
+
+static int calls(void)
+{
+    return atomic_load(&peer.requests);
+}
+
+/** What was emitted to the ledger comes into the table, as the topic would bring it. */
+static void commit(struct mill_ctx *ctx)
+{
+    for (size_t i = 0; i < fake_emits(ctx); i++) {
+        const struct fake_emit *e = fake_emit(ctx, i);
+        char key[200];
+        if (e->port == OUT_LEDGER) {
+            mill_str_cut(e->key, key, sizeof(key));
+            fake_table_put(ctx, LEDGER, key, e->value);
+        }
+    }
+    fake_forget(ctx);
+}
+
+/** As the runtime tells the time of acceptance, differs in each run: cut out of the golden text. */
+static void expect(const struct mill_ctx *ctx, const char *want)
+{
+    static char got[16384];
+    const char *at = stage_text(ctx, &mill_stage_send), *cut;
+    size_t n = 0;
+
+    while ((cut = strstr(at, ",\"accepted_at\":"))) {
+        n += (size_t)snprintf(got + n, sizeof(got) - n, "%.*s", (int)(cut - at), at);
+        at = cut + 15 + strspn(cut + 15, "0123456789");
+    }
+    snprintf(got + n, sizeof(got) - n, "%s", at);
+    if (strcmp(got, want)) {
+        fail_msg("emitted:\n%sexpected:\n%s", got, want);
+    }
+}
+
+/* ---- one call, each outcome ---- */
+
+#define L(n, kind, rest)                                                                           \
+    "ledger r-1/0/" n "/send {\"message_id\":\"r-1/0\",\"kind\":\"" kind "\",\"attempt\":" n       \
+    ",\"provider\":\"sendgrid\"," rest "\"fingerprint\":\"f1\",\"at\":\"now\","                    \
+    "\"request_id\":\"r-1\",\"tenant\":\"acme\"}\n"
+#define INTENT(n)     L(n, "INTENT", "\"outcome\":\"NONE\",")
+#define OUTCOME(n, o) L(n, "OUTCOME", "\"outcome\":\"" o "\",")
+#define STATUS(n, state, rest)                                                                     \
+    "status r-1/0 {\"message_id\":\"r-1/0\",\"request_id\":\"r-1\",\"tenant\":\"acme\","           \
+    "\"state\":\"" state "\"," rest "\"attempt\":" n ",\"at\":\"now\"}\n"
+#define WHY(cls, reason)                                                                           \
+    "\"class\":\"" cls "\",\"reason\":\"" reason "\",\"provider\":\"sendgrid\","
+
+static const struct row {
+    const char *name;
+    const char *to;
+    enum mill_verdict want;
+    const char *cls;
+    int calls;
+    const char *out;
+} rows[] = {
+    {"accepted", "accept@x.example", MILL_DONE, NULL, 1,
+     INTENT("1") L("1", "OUTCOME", "\"provider_id\":\"xid\",\"outcome\":\"ACCEPTED\",")
+         STATUS("1", "SENT", "\"provider\":\"sendgrid\",")},
+    {"refused for good", "bad@x.example", MILL_REJECT, "permanent", 1,
+     INTENT("1") OUTCOME("1", "PERMANENT")
+         STATUS("1", "FAILED", WHY("permanent", "HTTP 400 from.email: is not  verified"))},
+    {"credentials", "key@x.example", MILL_RETRY, "credential", 1,
+     INTENT("1") OUTCOME("1", "CREDENTIAL") STATUS("1", "RETRYING", WHY("credential", "HTTP 401"))},
+    {"too many", "many@x.example", MILL_RETRY, "throttled", 1,
+     INTENT("1") OUTCOME("1", "THROTTLED") STATUS("1", "RETRYING", WHY("throttled", "HTTP 429"))},
+    {"their fault", "fault@x.example", MILL_RETRY, "transient", 1,
+     INTENT("1") OUTCOME("1", "TRANSIENT") STATUS("1", "RETRYING", WHY("transient", "HTTP 500"))},
+    {"redirected: not followed", "moved@x.example", MILL_RETRY, "transient", 1,
+     INTENT("1") OUTCOME("1", "TRANSIENT") STATUS("1", "RETRYING", WHY("transient", "HTTP 302"))},
+    {"an answer that proves nothing", "strange@x.example", MILL_REJECT, "unknown", 1,
+     INTENT("1") OUTCOME("1", "UNKNOWN") STATUS("1", "UNKNOWN", WHY("unknown", "HTTP 204"))},
+};
+
+static void outcome_row(void **state)
+{
+    const struct row *row = *state;
+    const struct mill_address to = {.email = mill_str(row->to)};
+    const struct mill_message m = message(&to);
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_record in = fake_record(ctx, 0, "r-1/0", &m);
+    struct mill_err err = {0};
+
+    assert_int_equal(fake_run(ctx, &in, &err), row->want);
+    expect(ctx, row->out);
+    assert_true(fake_emit(ctx, 0)->in_on_batch); /* the INTENT is committed before the call */
+    for (size_t i = 1; i < fake_emits(ctx); i++) {
+        assert_false(fake_emit(ctx, i)->in_on_batch);
+    }
+    if (row->cls) {
+        assert_string_equal(err.cls, row->cls);
+    }
+    assert_int_equal(calls(), row->calls);
+    fake_free(ctx);
+}
+
+/** @return the class of the failure; the texts are libcurl's and not looked at */
+static const char *run_lost(const struct mill_address *to, const char *option, int most_calls)
+{
+    const struct mill_message m = message(to);
+    struct mill_ctx *ctx = start(option);
+    struct mill_record in = fake_record(ctx, 0, "r-1/0", &m);
+    struct mill_err err = {0};
+    enum mill_verdict v = fake_run(ctx, &in, &err);
+
+    assert_int_equal(v, !strcmp(err.cls, "unknown") ? MILL_REJECT : MILL_RETRY);
+    assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 2);
+    assert_int_equal(fake_emits_to(ctx, OUT_STATUS), 1);
+    assert_in_range(calls(), 0, most_calls);
+    fake_free(ctx);
+    return err.cls;
+}
+
+static void lost(void **state)
+{
+    (void)state;
+    assert_string_equal(run_lost(TO("reset"), NULL, 1), "unknown");
+    assert_int_equal(calls(), 1);
+    assert_string_equal(run_lost(TO("hang"), NULL, 1), "unknown");
+    assert_int_equal(calls(), 1);
+    assert_string_equal(run_lost(TO("accept"), "--sendgrid-url=http://127.0.0.1:1", 0),
+                        "transient");
+}
+
+/* ---- the same message again ---- */
+
+/** Run a record of message m at an offset of its own. */
+static enum mill_verdict again(struct mill_ctx *ctx, const struct mill_message *m,
+                               struct mill_err *err)
+{
+    struct mill_record in = fake_record(ctx, 0, "r-1/0", m);
+
+    *err = (struct mill_err){0};
+    return fake_run(ctx, &in, err);
+}
+
+static void replay(void **state)
+{
+    const struct mill_message m = message(TO("accept"));
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_record in = fake_record(ctx, 0, "r-1/0", &m);
+    struct mill_err err = {0};
+
+    (void)state;
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    fake_forget(ctx);
+    /* The very same record: the group refused our transaction. The outcome is told again. */
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    expect(ctx, L("1", "OUTCOME", "\"provider_id\":\"xid\",\"outcome\":\"ACCEPTED\",")
+                    STATUS("1", "SENT", "\"provider\":\"sendgrid\","));
+    fake_forget(ctx);
+    /* Another copy of the message. */
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    expect(ctx, STATUS("1", "DUPLICATE", ""));
+    fake_forget(ctx);
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    expect(ctx, STATUS("1", "DUPLICATE", ""));
+    assert_int_equal(calls(), 1);
+    fake_free(ctx);
+}
+
+/** Another life of send, which has only the ledger. */
+static enum mill_verdict next_life(const struct mill_ledger *record, const char *key,
+                                   const struct mill_message *m, const char *want, const char *cls)
+{
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_err err = {0};
+    enum mill_verdict v;
+
+    fake_table_put(ctx, LEDGER, key, record);
+    v = again(ctx, m, &err);
+    expect(ctx, want);
+    if (cls) {
+        assert_string_equal(err.cls, cls);
+    }
+    fake_free(ctx);
+    return v;
+}
+
+static struct mill_ledger ledger(int kind, int outcome)
+{
+    return (struct mill_ledger){
+        .message_id = MILL_STR("r-1/0"),
+        .kind = kind,
+        .attempt = 1,
+        .provider = MILL_STR("sendgrid"),
+        .outcome = outcome,
+        .fingerprint = MILL_STR("f1"),
+    };
+}
+
+static void other_life(void **state)
+{
+    const char *doubt = STATUS("1", "UNKNOWN",
+                               "\"class\":\"unknown\",\"reason\":\"a call was begun and nobody "
+                               "knows how it ended\",");
+    struct mill_message m = message(TO("accept"));
+    struct mill_ledger r = ledger(MILL_LEDGER_INTENT, MILL_OUTCOME_NONE);
+
+    (void)state;
+    assert_int_equal(next_life(&r, "r-1/0/1/send", &m, doubt, "unknown"), MILL_REJECT);
+    assert_int_equal(calls(), 0);
+    r = ledger(MILL_LEDGER_OUTCOME, MILL_OUTCOME_UNKNOWN);
+    assert_int_equal(next_life(&r, "r-1/0/1/send", &m, doubt, "unknown"), MILL_REJECT);
+    assert_int_equal(calls(), 0);
+    r = ledger(MILL_LEDGER_OUTCOME, MILL_OUTCOME_ACCEPTED);
+    assert_int_equal(next_life(&r, "r-1/0/1/send", &m, STATUS("1", "DUPLICATE", ""), NULL),
+                     MILL_DONE);
+    assert_int_equal(calls(), 0);
+    r = ledger(MILL_LEDGER_EVIDENCE, MILL_OUTCOME_NONE);
+    assert_int_equal(next_life(&r, "r-1/0/1/evidence", &m, STATUS("1", "DUPLICATE", ""), NULL),
+                     MILL_DONE);
+    assert_int_equal(calls(), 0);
+    /* Proven refusals may be tried again, under the next number. */
+    r = ledger(MILL_LEDGER_OUTCOME, MILL_OUTCOME_TRANSIENT);
+    assert_int_equal(
+        next_life(&r, "r-1/0/1/send", &m,
+                  INTENT("2") L("2", "OUTCOME", "\"provider_id\":\"xid\",\"outcome\":\"ACCEPTED\",")
+                      STATUS("2", "SENT", "\"provider\":\"sendgrid\","),
+                  NULL),
+        MILL_DONE);
+    assert_int_equal(calls(), 1);
+}
+
+static void conflict(void **state)
+{
+    const char *said =
+        STATUS("1", "REJECTED",
+               "\"class\":\"idempotency-conflict\",\"reason\":\"the same id was sent "
+               "with other content\",");
+    struct mill_message m = message(TO("accept"));
+    struct mill_ledger r = ledger(MILL_LEDGER_OUTCOME, MILL_OUTCOME_ACCEPTED);
+
+    (void)state;
+    m.fingerprint = MILL_STR("f2");
+    assert_int_equal(next_life(&r, "r-1/0/1/send", &m, said, "idempotency-conflict"), MILL_REJECT);
+    r = ledger(MILL_LEDGER_INTENT, MILL_OUTCOME_NONE);
+    assert_int_equal(next_life(&r, "r-1/0/1/send", &m, said, "idempotency-conflict"), MILL_REJECT);
+    assert_int_equal(calls(), 0);
+}
+
+/** A refusal, then corrected content under the same id: goes; the attempts are counted on. */
+static void refused_then_sent(void **state)
+{
+    struct mill_message m = message(TO("bad"));
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_err err = {0};
+
+    (void)state;
+    assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+    commit(ctx);
+    m = message(TO("accept"));
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_true(mill_str_is(fake_emit(ctx, 0)->key, "r-1/0/2/send"));
+    assert_int_equal(calls(), 2);
+    fake_free(ctx);
+}
+
+/** Transaction A was refused: no INTENT, no call; the record comes again and is called then. */
+static void refused_intent(void **state)
+{
+    const struct mill_message m = message(TO("accept"));
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_record in = fake_record(ctx, 0, "r-1/0", &m);
+    const struct mill_record *one = &in;
+    struct mill_err err = {0};
+
+    (void)state;
+    assert_int_equal(mill_stage_send.on_batch(ctx, &one, 1, &err), MILL_DONE);
+    fake_forget(ctx);
+    assert_int_equal(calls(), 0);
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    assert_true(mill_str_is(fake_emit(ctx, 0)->key, "r-1/0/1/send"));
+    assert_int_equal(calls(), 1);
+    fake_free(ctx);
+}
+
+/* ---- batches ---- */
+
+static void batch(void **state)
+{
+    struct mill_message m[4];
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_record in[4];
+    const struct mill_record *at[4];
+    enum mill_verdict v[4];
+    struct mill_err errs[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        m[i] = message(i == 2 ? TO("bad") : TO("accept"));
+        m[i].message_id = i == 1   ? MILL_STR("r-1/0") /* a copy of the first */
+                          : i == 2 ? MILL_STR("r-1/2")
+                          : i == 3 ? MILL_STR("r-1/3")
+                                   : MILL_STR("r-1/0");
+        in[i] = fake_record(ctx, 0, "r-1/0", &m[i]);
+        at[i] = &in[i];
+    }
+    assert_int_equal(fake_batch(ctx, at, 4, v, errs), MILL_DONE);
+    assert_int_equal(v[0], MILL_DONE);
+    assert_int_equal(v[1], MILL_DONE);
+    assert_int_equal(v[2], MILL_REJECT);
+    assert_int_equal(v[3], MILL_DONE);
+    assert_int_equal(calls(), 3);
+    fake_free(ctx);
+}
+
+/** The connection is kept; the provider closes it behind the second body. One call, unknown. */
+static void reset_on_reuse(void **state)
+{
+    struct mill_message m[2] = {message(TO("accept")), message(TO("reset"))};
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_record in[2];
+    const struct mill_record *at[2] = {&in[0], &in[1]};
+    enum mill_verdict v[2];
+    struct mill_err errs[2];
+
+    (void)state;
+    atomic_store(&most_on_one, 0);
+    m[1].message_id = MILL_STR("r-1/1");
+    in[0] = fake_record(ctx, 0, "r-1/0", &m[0]);
+    in[1] = fake_record(ctx, 0, "r-1/1", &m[1]);
+    assert_int_equal(fake_batch(ctx, at, 2, v, errs), MILL_DONE);
+    assert_int_equal(v[0], MILL_DONE);
+    assert_int_equal(v[1], MILL_REJECT);
+    assert_string_equal(errs[1].cls, "unknown");
+    assert_int_equal(calls(), 2);
+    assert_int_equal(atomic_load(&most_on_one), 2); /* it was a reuse */
+    fake_free(ctx);
+}
+
+/** A call that hangs makes the next one's INTENT too old: that is not called. */
+static void old_intent(void **state)
+{
+    struct mill_message m[2] = {message(TO("hang")), message(TO("accept"))};
+    struct mill_ctx *ctx = start("--intent-max-ms=100ms");
+    struct mill_record in[2];
+    const struct mill_record *at[2] = {&in[0], &in[1]};
+    enum mill_verdict v[2];
+    struct mill_err errs[2];
+
+    (void)state;
+    m[1].message_id = MILL_STR("r-1/1");
+    in[0] = fake_record(ctx, 0, "r-1/0", &m[0]);
+    in[1] = fake_record(ctx, 0, "r-1/1", &m[1]);
+    assert_int_equal(fake_batch(ctx, at, 2, v, errs), MILL_DONE);
+    assert_int_equal(v[0], MILL_REJECT);
+    assert_int_equal(v[1], MILL_RETRY);
+    assert_string_equal(errs[1].cls, "transient");
+    assert_non_null(strstr(errs[1].text, "not called"));
+    assert_int_equal(calls(), 1);
+    assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 4); /* its INTENT does not stay open */
+    fake_free(ctx);
+}
+
+static void draining(void **state)
+{
+    const struct mill_message m = message(TO("accept"));
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_err err = {0};
+
+    (void)state;
+    fake_drain(ctx, true);
+    assert_int_equal(again(ctx, &m, &err), MILL_RETRY);
+    assert_string_equal(err.cls, "transient");
+    assert_int_equal(calls(), 0);
+    assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 2);
+    fake_free(ctx);
+}
+
+/* ---- not called at all ---- */
+
+static void credentials(void **state)
+{
+    struct mill_message m = message(TO("key"));
+    struct mill_ctx *ctx = start("--credential-pause-ms=200ms");
+    struct mill_err err = {0};
+
+    (void)state;
+    assert_null(fake_unready(ctx));
+    assert_int_equal(again(ctx, &m, &err), MILL_RETRY);
+    assert_non_null(fake_unready(ctx));
+    commit(ctx);
+    /* While it is left alone: held, then back by the retry topic; nothing is called or said. */
+    m = message(TO("accept"));
+    m.message_id = MILL_STR("r-1/5");
+    assert_int_equal(again(ctx, &m, &err), MILL_RETRY);
+    assert_string_equal(err.cls, "credential");
+    assert_int_equal(fake_emits(ctx), 0);
+    assert_int_equal(calls(), 1);
+    /* The pause is over: one call finds out that somebody has mended it. */
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_null(fake_unready(ctx));
+    assert_int_equal(calls(), 2);
+    fake_free(ctx);
+}
+
+static void by_the_clock(void **state)
+{
+    struct mill_message m = message(TO("accept"));
+    struct mill_ctx *ctx = start("--max-age-ms=1h");
+    struct mill_err err = {0};
+    int64_t now = mill_now_us();
+
+    (void)state;
+    m.expires_at = (struct mill_opt_i64){true, now - 1};
+    assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+    assert_string_equal(err.cls, "expired");
+    m.expires_at.has = false;
+    m.accepted_at = now - INT64_C(3601000000);
+    assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+    assert_string_equal(err.cls, "expired");
+    assert_int_equal(fake_emits_to(ctx, OUT_STATUS), 2);
+    fake_forget(ctx);
+    m.accepted_at = now;
+    m.send_at = (struct mill_opt_i64){true, now + 60 * 1000000};
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(fake_emits(ctx), 1);
+    assert_string_equal(fake_emit(ctx, 0)->topic, "mail.delay.10s");
+    assert_true(
+        mill_str_is(mill_map_get(fake_emit(ctx, 0)->headers, "mill.target"), "mail.retry.send"));
+    assert_int_equal(calls(), 0);
+    m.send_at.v = now - 1;
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(calls(), 1);
+    fake_free(ctx);
+}
+
+static void broken(void **state)
+{
+    struct mill_message m = message(TO("accept"));
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_err err = {0};
+
+    (void)state;
+    m.message_id = MILL_STR("not/an/id");
+    assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+    assert_null(err.cls);
+    m.message_id = MILL_STR("r-1/0");
+    m.template_id = MILL_STR("d-1");
+    m.template_data = MILL_STR("[1]"); /* no object: SendGrid would not take it either */
+    assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+    assert_string_equal(err.cls, "permanent");
+    assert_int_equal(calls(), 0);
+    fake_free(ctx);
+}
+
+static const struct config {
+    const char *name, *option, *key;
+} configs[] = {
+    {"no key", "--providers=sendgrid", NULL},
+    {"no such provider", "--providers=pigeon", "SG.fake"},
+    {"none", "--providers=", "SG.fake"},
+    {"an empty name", "--providers=sendgrid,,smtp", "SG.fake"},
+    {"smtp without a server", "--providers=smtp", NULL},
+};
+
+static void config_row(void **state)
+{
+    const struct config *row = *state;
+    struct mill_ctx *ctx = NULL;
+    struct mill_err err = {0};
+
+    if (row->key) {
+        setenv(KEY, row->key, 1);
+    } else {
+        unsetenv(KEY);
+    }
+    ctx = fake_new_closed(&mill_stage_send, row->option, NULL);
+    setenv(KEY, "SG.fake", 1);
+    assert_int_equal(mill_stage_send.open(ctx, &err), MILL_E_CONFIG);
+    assert_true(err.text[0] != '\0');
+    fake_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lost),
+        cmocka_unit_test(replay),
+        cmocka_unit_test(other_life),
+        cmocka_unit_test(conflict),
+        cmocka_unit_test(refused_then_sent),
+        cmocka_unit_test(refused_intent),
+        cmocka_unit_test(batch),
+        cmocka_unit_test(reset_on_reuse),
+        cmocka_unit_test(old_intent),
+        cmocka_unit_test(draining),
+        cmocka_unit_test(credentials),
+        cmocka_unit_test(by_the_clock),
+        cmocka_unit_test(broken),
+    };
+    int failed = 0;
+
+    setenv(KEY, "SG.fake", 1);
+    net_peer_start(&peer, serve);
+    failed = TABLE(rows, outcome_row) + TABLE(configs, config_row) + TESTS(tests);
+    net_peer_stop(&peer);
+    return failed;
+}
