@@ -20,6 +20,7 @@ function(mill_add_layer name)
   add_library(${name} STATIC ${A_SOURCES})
   target_link_libraries(${name} PUBLIC ${A_LIBS} PRIVATE $<BUILD_INTERFACE:mill_flags> ${A_PRIVATE_LIBS})
   if(A_INCLUDE)
-    target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${A_INCLUDE}>)
+    target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${A_INCLUDE}>
+      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/sendmill>)
   endif()
 endfunction()

@@ -22,6 +22,10 @@ void mill_admin_free(struct mill_admin *a);
 /** @brief All topics (without internal ones). @own borrowed until the next call */
 enum mill_code mill_admin_list(struct mill_admin *a, const struct mill_topic **topics, size_t *n,
                                struct mill_err *err) MILL_NODISCARD;
+/** @brief One topic's partition count and id, no configuration; MILL_E_NOENT. The id stays empty
+ *  where the broker does not say it (before Kafka 2.8). */
+enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct mill_topic *out,
+                                struct mill_err *err) MILL_NODISCARD;
 /** @brief One topic with its effective configuration; MILL_E_NOENT. @own borrowed until next call
  */
 enum mill_code mill_admin_describe(struct mill_admin *a, const char *name, struct mill_topic *out,

@@ -38,8 +38,8 @@ enum mill_code mill_reader_remove(struct mill_reader *r, const char *topic, int3
  *  @return MILL_OK with *got; *got false after wait_ms without a record; MILL_E_KAFKA */
 enum mill_code mill_reader_next(struct mill_reader *r, int wait_ms, struct mill_record *in,
                                 bool *got, struct mill_err *err) MILL_NODISCARD;
-/** @brief Position (next offset to be read), counting transaction markers; -1 if nothing was
- *  read yet. */
+/** @brief Position (next offset to be read), counting transaction markers once the end was met;
+ *  -1 for a partition that is not read. */
 int64_t mill_reader_position(struct mill_reader *r, const char *topic, int32_t partition);
 
 #endif

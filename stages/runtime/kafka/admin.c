@@ -1,0 +1,272 @@
+/* Topics: list, describe, create, configure; see admin.h. */
+#include "kafka/admin.h"
+#include "base/arena.h"
+#include "kafka/rdkafka_int.h"
+
+#include <stdlib.h>
+
+struct mill_admin {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    uint32_t timeout_ms;
+    struct mill_arena arena; /**< what the last answer borrowed from */
+};
+
+enum mill_code mill_admin_new(struct mill_admin **out, const struct mill_kafka_conf *conf,
+                              uint32_t timeout_ms, struct mill_err *err)
+{
+    struct mill_admin *a = calloc(1, sizeof *a);
+    rd_kafka_conf_t *rc = a ? mill_rd_conf(RD_KAFKA_PRODUCER, conf, NULL, err) : NULL;
+
+    *out = NULL;
+    if (rc)
+        a->rk = mill_rd_new(RD_KAFKA_PRODUCER, rc, err);
+    if (!a || !a->rk) {
+        free(a);
+        return a ? MILL_E_CONFIG : mill_fail(err, MILL_E_NOMEM, "admin", "out of memory");
+    }
+    a->queue = rd_kafka_queue_new(a->rk);
+    a->timeout_ms = timeout_ms;
+    *out = a;
+    return MILL_OK;
+}
+
+void mill_admin_free(struct mill_admin *a)
+{
+    if (!a)
+        return;
+    if (a->queue)
+        rd_kafka_queue_destroy(a->queue);
+    if (a->rk)
+        rd_kafka_destroy(a->rk);
+    mill_arena_release(&a->arena);
+    free(a);
+}
+
+static rd_kafka_AdminOptions_t *admin_options(struct mill_admin *a, rd_kafka_admin_op_t op)
+{
+    rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(a->rk, op);
+    char text[128];
+
+    rd_kafka_AdminOptions_set_request_timeout(o, (int)a->timeout_ms, text, sizeof text);
+    return o;
+}
+
+/* The answer of one request; NULL with err when there is none, or it failed as a whole. */
+static rd_kafka_event_t *admin_wait(struct mill_admin *a, const char *what, enum mill_code *code,
+                                    struct mill_err *err)
+{
+    rd_kafka_event_t *ev = rd_kafka_queue_poll(a->queue, (int)a->timeout_ms + 1000);
+    rd_kafka_resp_err_t e = ev ? rd_kafka_event_error(ev) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+
+    *code = MILL_OK;
+    if (!e)
+        return ev;
+    *code = mill_rd_fail_code(err, what, e);
+    if (ev)
+        rd_kafka_event_destroy(ev);
+    return NULL;
+}
+
+/* Partition count by plain metadata: any broker answers this. */
+static enum mill_code admin_partitions(struct mill_admin *a, const char *name, int32_t *n,
+                                       struct mill_err *err)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, name, NULL);
+    rd_kafka_resp_err_t e = rkt ? rd_kafka_metadata(a->rk, 0, rkt, &md, (int)a->timeout_ms)
+                                : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+
+    if (!e)
+        e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    *n = e ? 0 : md->topics[0].partition_cnt;
+    if (md)
+        rd_kafka_metadata_destroy(md);
+    if (rkt)
+        rd_kafka_topic_destroy(rkt);
+    return e ? mill_rd_fail_code(err, name, e) : MILL_OK;
+}
+
+enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct mill_topic *out,
+                                struct mill_err *err)
+{
+    rd_kafka_TopicCollection_t *names;
+    rd_kafka_AdminOptions_t *o;
+    rd_kafka_event_t *ev;
+    int32_t partitions;
+    enum mill_code code = admin_partitions(a, name, &partitions, err), none;
+
+    if (code)
+        return code;
+    *out = (struct mill_topic){.name = name, .partitions = partitions};
+    names = rd_kafka_TopicCollection_of_topic_names(&name, 1);
+    o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+    rd_kafka_DescribeTopics(a->rk, names, o, a->queue);
+    ev = admin_wait(a, name, &none, NULL);
+    if (ev) {
+        size_t n = 0;
+        const rd_kafka_TopicDescription_t **v =
+            rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(ev), &n);
+        if (n == 1 && !rd_kafka_error_code(rd_kafka_TopicDescription_error(v[0])))
+            mill_str_cut(
+                mill_str(rd_kafka_Uuid_base64str(rd_kafka_TopicDescription_topic_id(v[0]))),
+                out->id, sizeof out->id);
+        rd_kafka_event_destroy(ev);
+    }
+    rd_kafka_AdminOptions_destroy(o);
+    rd_kafka_TopicCollection_destroy(names);
+    return MILL_OK;
+}
+
+/* All entries of the first resource of an answer, copied to the arena. */
+static struct mill_map admin_entries(struct mill_admin *a, const rd_kafka_event_t *ev)
+{
+    size_t n = 0, count = 0;
+    const rd_kafka_ConfigResource_t **r = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)(uintptr_t)ev), &n);
+    const rd_kafka_ConfigEntry_t **e = n ? rd_kafka_ConfigResource_configs(r[0], &count) : NULL;
+    struct mill_pair *v = mill_arena_calloc(&a->arena, count + 1, sizeof *v);
+
+    for (size_t i = 0; v && i < count; i++) {
+        const char *value = rd_kafka_ConfigEntry_value(e[i]);
+        v[i].key = mill_arena_dup(&a->arena, mill_str(rd_kafka_ConfigEntry_name(e[i])));
+        v[i].value = mill_arena_dup(&a->arena, mill_str(value ? value : ""));
+    }
+    return (struct mill_map){v, v ? count : 0};
+}
+
+enum mill_code mill_admin_describe(struct mill_admin *a, const char *name, struct mill_topic *out,
+                                   struct mill_err *err)
+{
+    enum mill_code code = mill_admin_topic(a, name, out, err);
+    rd_kafka_ConfigResource_t *r;
+    rd_kafka_AdminOptions_t *o;
+    rd_kafka_event_t *ev;
+
+    if (code)
+        return code;
+    mill_arena_reset(&a->arena);
+    r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
+    o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_DescribeConfigs(a->rk, &r, 1, o, a->queue);
+    ev = admin_wait(a, name, &code, err);
+    if (ev) {
+        out->config = admin_entries(a, ev);
+        rd_kafka_event_destroy(ev);
+    }
+    rd_kafka_AdminOptions_destroy(o);
+    rd_kafka_ConfigResource_destroy(r);
+    return code;
+}
+
+enum mill_code mill_admin_list(struct mill_admin *a, const struct mill_topic **topics, size_t *n,
+                               struct mill_err *err)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_resp_err_t e = rd_kafka_metadata(a->rk, 1, NULL, &md, (int)a->timeout_ms);
+    struct mill_topic *v;
+
+    *n = 0;
+    *topics = NULL;
+    if (e)
+        return mill_rd_fail_code(err, "topics", e);
+    mill_arena_reset(&a->arena);
+    v = mill_arena_calloc(&a->arena, (size_t)md->topic_cnt + 1, sizeof *v);
+    for (int i = 0; v && i < md->topic_cnt; i++) {
+        const char *name = md->topics[i].topic;
+        if (mill_str_starts(mill_str(name), "__"))
+            continue;
+        v[*n].name = mill_arena_dup(&a->arena, mill_str(name)).p;
+        v[(*n)++].partitions = md->topics[i].partition_cnt;
+    }
+    rd_kafka_metadata_destroy(md);
+    *topics = v;
+    return v ? MILL_OK : mill_fail(err, MILL_E_NOMEM, "topics", "out of memory");
+}
+
+static rd_kafka_NewTopic_t *admin_new_topic(const struct mill_topic *t, int32_t replication,
+                                            struct mill_err *err)
+{
+    char text[256];
+    rd_kafka_NewTopic_t *n =
+        rd_kafka_NewTopic_new(t->name, t->partitions, replication, text, sizeof text);
+
+    if (!n) {
+        mill_fail(err, MILL_E_CONFIG, t->name, "%s", text);
+        return NULL;
+    }
+    for (size_t i = 0; i < t->config.n; i++) {
+        char name[128], value[256];
+        mill_str_cut(t->config.v[i].key, name, sizeof name);
+        mill_str_cut(t->config.v[i].value, value, sizeof value);
+        rd_kafka_NewTopic_set_config(n, name, value);
+    }
+    return n;
+}
+
+enum mill_code mill_admin_create(struct mill_admin *a, const struct mill_topic *t,
+                                 int32_t replication, struct mill_err *err)
+{
+    rd_kafka_NewTopic_t *topic = admin_new_topic(t, replication, err);
+    rd_kafka_AdminOptions_t *o;
+    rd_kafka_event_t *ev;
+    enum mill_code code;
+
+    if (!topic)
+        return MILL_E_CONFIG;
+    o = admin_options(a, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_CreateTopics(a->rk, &topic, 1, o, a->queue);
+    ev = admin_wait(a, t->name, &code, err);
+    if (ev) {
+        size_t n = 0;
+        const rd_kafka_topic_result_t **r =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &n);
+        rd_kafka_resp_err_t e = n ? rd_kafka_topic_result_error(r[0]) : RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (e) {
+            const char *why = rd_kafka_topic_result_error_string(r[0]);
+            code = e == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS ? MILL_E_STATE : mill_rd_code(e);
+            mill_fail(err, code, t->name, "%s", why ? why : rd_kafka_err2str(e));
+        }
+        rd_kafka_event_destroy(ev);
+    }
+    rd_kafka_AdminOptions_destroy(o);
+    rd_kafka_NewTopic_destroy(topic);
+    return code;
+}
+
+enum mill_code mill_admin_alter(struct mill_admin *a, const char *name, struct mill_map config,
+                                struct mill_err *err)
+{
+    rd_kafka_ConfigResource_t *r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
+    rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS);
+    rd_kafka_event_t *ev;
+    enum mill_code code;
+
+    for (size_t i = 0; i < config.n; i++) {
+        char key[128], value[256];
+        rd_kafka_error_t *e;
+        mill_str_cut(config.v[i].key, key, sizeof key);
+        mill_str_cut(config.v[i].value, value, sizeof value);
+        e = rd_kafka_ConfigResource_add_incremental_config(
+            r, key, RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, value);
+        if (e) {
+            code = mill_rd_fail(err, name, e);
+            goto out;
+        }
+    }
+    rd_kafka_IncrementalAlterConfigs(a->rk, &r, 1, o, a->queue);
+    ev = admin_wait(a, name, &code, err);
+    if (ev) {
+        size_t n = 0;
+        const rd_kafka_ConfigResource_t **v = rd_kafka_IncrementalAlterConfigs_result_resources(
+            rd_kafka_event_IncrementalAlterConfigs_result(ev), &n);
+        if (n && rd_kafka_ConfigResource_error(v[0]))
+            code = mill_fail(err, mill_rd_code(rd_kafka_ConfigResource_error(v[0])), name, "%s",
+                             rd_kafka_ConfigResource_error_string(v[0]));
+        rd_kafka_event_destroy(ev);
+    }
+out:
+    rd_kafka_AdminOptions_destroy(o);
+    rd_kafka_ConfigResource_destroy(r);
+    return code;
+}

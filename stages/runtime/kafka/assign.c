@@ -1,0 +1,277 @@
+/* Assignments: where a partition begins, what is checked before its first record, and the way back.
+ */
+#include "base/clock.h"
+#include "kafka/run.h"
+
+#include <stdlib.h>
+
+enum { ASK_MS = 5000 };
+
+struct run_part *run_part_find(struct mill_ctx *ctx, const char *topic, int32_t partition)
+{
+    for (size_t i = 0; i < ctx->parts_n; i++) {
+        struct run_part *p = ctx->parts[i];
+        if (p->partition == partition && !strcmp(p->topic, topic))
+            return p;
+    }
+    return NULL;
+}
+
+static void assign_part_free(struct run_part *p)
+{
+    for (size_t i = p->held_at; i < p->held_n; i++)
+        rd_kafka_message_destroy(p->held[i]);
+    free(p->held);
+    free(p);
+}
+
+void run_parts_clear(struct mill_ctx *ctx)
+{
+    for (size_t i = 0; i < ctx->parts_n; i++)
+        assign_part_free(ctx->parts[i]);
+    free(ctx->parts);
+    ctx->parts = NULL;
+    ctx->parts_n = 0;
+}
+
+static const struct run_in_topic *assign_topic(const struct mill_ctx *ctx, const char *name)
+{
+    for (size_t i = 0; i < ctx->in_topics_n; i++)
+        if (!strcmp(ctx->in_topics[i].name, name))
+            return &ctx->in_topics[i];
+    return NULL;
+}
+
+/* Input and retry topic must give the same partitions, or one message could be in two hands. */
+static enum mill_code assign_check(struct mill_ctx *ctx,
+                                   const rd_kafka_topic_partition_list_t *list,
+                                   struct mill_err *err)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *tp = &list->elems[i];
+        const struct run_in_topic *t = assign_topic(ctx, tp->topic);
+        if (!t)
+            return mill_fail(err, MILL_E_STATE, tp->topic, "assigned a topic that is not read");
+        for (size_t k = 0; k < ctx->in_topics_n; k++) {
+            const struct run_in_topic *other = &ctx->in_topics[k];
+            if (other->port != t->port || other->retry == t->retry)
+                continue;
+            if (!rd_kafka_topic_partition_list_find(
+                    (rd_kafka_topic_partition_list_t *)(uintptr_t)list, other->name, tp->partition))
+                return mill_fail(err, MILL_E_CONFIG, other->name,
+                                 "partition %d of %s came without its twin: the two topics need "
+                                 "the same number of partitions",
+                                 tp->partition, tp->topic);
+        }
+    }
+    return MILL_OK;
+}
+
+/* The group's own word on who we are. An empty member id or no generation would let a commit pass
+ * while somebody else owns the partition. */
+static enum mill_code assign_identity(struct mill_ctx *ctx, struct mill_err *err)
+{
+    rd_kafka_consumer_group_metadata_t *meta = rd_kafka_consumer_group_metadata(ctx->consumer);
+    const char *member = meta ? rd_kafka_consumer_group_metadata_member_id(meta) : NULL;
+
+    if (ctx->group_meta)
+        rd_kafka_consumer_group_metadata_destroy(ctx->group_meta);
+    ctx->group_meta = meta;
+    if (!member || !*member || rd_kafka_consumer_group_metadata_generation_id(meta) < 0)
+        return mill_fail(err, MILL_E_STATE, "group", "assigned without a member id or generation");
+    return MILL_OK;
+}
+
+/* Stable committed offsets: waits while a transaction of a former owner is open. */
+static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_partition_list_t *list,
+                                       struct mill_err *err)
+{
+    uint32_t wait_ms = 0;
+
+    for (;;) {
+        rd_kafka_resp_err_t e = rd_kafka_committed(ctx->consumer, list, ASK_MS);
+        for (int i = 0; !e && i < list->cnt; i++)
+            e = list->elems[i].err;
+        if (!e)
+            return MILL_OK;
+        mill_log(MILL_INFO, "committed_wait", MILL_KV(MILL_KS("code", rd_kafka_err2name(e))), "%s",
+                 rd_kafka_err2str(e));
+        if (!run_backoff(ctx, &wait_ms))
+            return mill_fail(err, MILL_E_STATE, "committed", "stopped while waiting");
+    }
+}
+
+/* The table's partitions are those of the first input: joined topics share their count. */
+static enum mill_code assign_tables(struct mill_ctx *ctx,
+                                    const rd_kafka_topic_partition_list_t *list,
+                                    struct mill_err *err)
+{
+    int32_t *ids = calloc((size_t)list->cnt + 1, sizeof *ids);
+    enum mill_code code = ids ? MILL_OK : mill_fail(err, MILL_E_NOMEM, "assign", "out of memory");
+    size_t n = 0;
+
+    for (int i = 0; !code && i < list->cnt; i++) {
+        const struct run_in_topic *t = assign_topic(ctx, list->elems[i].topic);
+        if (t && t->port == 0 && !t->retry)
+            ids[n++] = list->elems[i].partition;
+    }
+    for (size_t i = 0; !code && i < RUN_PORTS_MAX && ctx->tables[i]; i++) {
+        code = run_table_assign(ctx->tables[i], ids, n, err);
+        for (size_t k = 0; !code && k < n; k++) {
+            uint32_t wait_ms = 0;
+            while ((code = mill_table_catch_up(ctx->tables[i], ids[k], ASK_MS, err)) == MILL_E_IO &&
+                   run_backoff(ctx, &wait_ms))
+                mill_log_err(MILL_INFO, "table_wait", err);
+        }
+    }
+    free(ids);
+    return code;
+}
+
+static enum mill_code assign_sink(struct mill_ctx *ctx, rd_kafka_topic_partition_t *tp,
+                                  struct mill_err *err)
+{
+    const struct run_in_topic *t = assign_topic(ctx, tp->topic);
+    struct mill_position at = {
+        .topic = t->name,
+        .partition = tp->partition,
+        .offset = tp->offset >= 0 ? tp->offset : -1,
+        .metadata = {tp->metadata ? tp->metadata : "", tp->metadata_size},
+    };
+    rd_kafka_resp_err_t e;
+    int64_t start;
+
+    memcpy(at.topic_id, t->id, sizeof at.topic_id);
+    e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic, tp->partition, &at.low, &at.high,
+                                         ASK_MS);
+    if (e)
+        return mill_rd_fail_code(err, tp->topic, e);
+    start = at.offset >= 0 ? at.offset : at.low;
+    if (ctx->spec->sink->on_assign(ctx, &at, &start, err) != MILL_DONE)
+        return err->code ? err->code : MILL_E_STATE;
+    tp->offset = start;
+    return MILL_OK;
+}
+
+static enum mill_code assign_part_new(struct mill_ctx *ctx, const rd_kafka_topic_partition_t *tp,
+                                      struct mill_err *err)
+{
+    const struct run_in_topic *t = assign_topic(ctx, tp->topic);
+    struct run_part **v = realloc(ctx->parts, (ctx->parts_n + 1) * sizeof(struct run_part *));
+    struct run_part *p = v ? calloc(1, sizeof *p) : NULL;
+
+    if (v)
+        ctx->parts = v;
+    if (!p)
+        return mill_fail(err, MILL_E_NOMEM, "assign", "out of memory");
+    *p = (struct run_part){
+        .topic = t->name,
+        .partition = tp->partition,
+        .port = t->port,
+        .retry = t->retry,
+        .next = -1,
+        .unmoved = tp->offset,
+    };
+    ctx->parts[ctx->parts_n++] = p;
+    return MILL_OK;
+}
+
+/* In this order (protocols: group membership): committed offsets; the table up to a mark taken
+ * after them; then records. A stale owner's last transaction is then either in the table or
+ * refused. */
+static enum mill_code assign_start(struct mill_ctx *ctx, rd_kafka_topic_partition_list_t *list,
+                                   struct mill_err *err)
+{
+    enum mill_code code = assign_committed(ctx, list, err);
+    rd_kafka_resp_err_t e;
+
+    if (!code)
+        code = assign_tables(ctx, list, err);
+    run_parts_clear(ctx);
+    for (int i = 0; !code && i < list->cnt; i++) {
+        rd_kafka_topic_partition_t *tp = &list->elems[i];
+        int64_t low, high;
+        if (ctx->spec->sink) {
+            code = assign_sink(ctx, tp, err);
+        } else if (tp->offset < 0) {
+            e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic, tp->partition, &low,
+                                                 &high, ASK_MS);
+            code = e ? mill_rd_fail_code(err, tp->topic, e) : MILL_OK;
+            tp->offset = low;
+        }
+        if (!code)
+            code = assign_part_new(ctx, tp, err);
+    }
+    if (code)
+        return code;
+    e = rd_kafka_assign(ctx->consumer, list);
+    return e ? mill_rd_fail_code(err, "assign", e) : MILL_OK;
+}
+
+static void assign_taken(struct mill_ctx *ctx, rd_kafka_topic_partition_list_t *list)
+{
+    struct mill_err err = {0};
+    enum mill_code code = assign_check(ctx, list, &err);
+
+    if (!code)
+        code = assign_identity(ctx, &err);
+    if (!code)
+        code = assign_start(ctx, list, &err);
+    if (code) {
+        rd_kafka_assign(ctx->consumer, NULL);
+        if (!run_stopping(ctx))
+            run_fail(ctx, "assign_failed", &err);
+        return;
+    }
+    ctx->assigned = true;
+    mill_log(MILL_INFO, "assigned", MILL_KV(MILL_KI("partitions", list->cnt)),
+             "partitions assigned");
+}
+
+static void assign_given_up(struct mill_ctx *ctx)
+{
+    bool lost = rd_kafka_assignment_lost(ctx->consumer);
+
+    if (ctx->spec->sink)
+        for (size_t i = 0; i < ctx->parts_n && ctx->spec->sink->on_revoke; i++)
+            ctx->spec->sink->on_revoke(ctx, ctx->parts[i]->topic, ctx->parts[i]->partition, lost);
+    /* Calls that run are finished first: their outcomes must not be lost with the partition. */
+    run_drive_pending(ctx);
+    run_finish_batch(ctx, !lost);
+    run_parts_clear(ctx);
+    rd_kafka_assign(ctx->consumer, NULL);
+    mill_log(MILL_INFO, "revoked", MILL_KV(MILL_KI("lost", lost)), "partitions given up");
+}
+
+void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t *list,
+                   void *opaque)
+{
+    struct mill_ctx *ctx = opaque;
+    struct mill_err err = {0};
+
+    ctx->epoch++;
+    ctx->in_rebalance = true;
+    if (e == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        assign_taken(ctx, list);
+    } else if (e == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+        assign_given_up(ctx);
+    } else {
+        rd_kafka_assign(rk, NULL);
+        mill_rd_fail_code(&err, "rebalance", e);
+        run_fail(ctx, "rebalance_failed", &err);
+    }
+    ctx->in_rebalance = false;
+}
+
+void run_rewind(struct mill_ctx *ctx)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    struct mill_err err = {0};
+
+    ctx->epoch++;
+    if (rd_kafka_assignment(ctx->consumer, &list) || !list)
+        return;
+    if (list->cnt && assign_start(ctx, list, &err) && !run_stopping(ctx))
+        run_fail(ctx, "rewind_failed", &err);
+    rd_kafka_topic_partition_list_destroy(list);
+}

@@ -1,0 +1,97 @@
+/* The failure record: original bytes, and headers that say what happened, replaced on each hop. */
+#include "base/clock.h"
+#include "kafka/run.h"
+
+#include <stdio.h>
+
+enum { REPLACED_MAX = 16 };
+
+static const char *failure_class(enum mill_verdict v, const struct mill_err *err)
+{
+    if (err->cls)
+        return err->cls;
+    return v == MILL_RETRY ? "transient" : "poison";
+}
+
+/* "where: text", at most 1 KiB as the Connect family has it; our fields are shorter. */
+static struct mill_str failure_message(struct mill_ctx *ctx, const struct mill_err *err)
+{
+    return mill_arena_printf(&ctx->arena, "%s: %s", err->where, err->text);
+}
+
+static struct mill_str failure_kept(const struct run_item *item, const char *name,
+                                    struct mill_str otherwise)
+{
+    struct mill_str s = mill_header(&item->rec, name);
+
+    return s.p ? s : otherwise;
+}
+
+/* The place of a record: where it failed first, not the retry topic it came back by. */
+static struct mill_str failure_place(const struct run_item *item, const char *name,
+                                     struct mill_str here)
+{
+    return item->part->retry ? failure_kept(item, name, here) : here;
+}
+
+static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
+                              enum mill_verdict v, const struct mill_err *err, struct mill_pair *h)
+{
+    const struct mill_record *in = &item->rec;
+    char now[32];
+    struct mill_arena *a = &ctx->arena;
+    size_t n = 0;
+
+    mill_time_text(mill_now_us(), now, sizeof now);
+#define PUT(k, val) h[n++] = (struct mill_pair){MILL_STR(k), (val)}
+    PUT("__connect.errors.topic",
+        failure_place(item, "__connect.errors.topic", mill_str(in->topic)));
+    PUT("__connect.errors.partition", failure_place(item, "__connect.errors.partition",
+                                                    mill_arena_printf(a, "%d", in->partition)));
+    PUT("__connect.errors.offset",
+        failure_place(item, "__connect.errors.offset",
+                      mill_arena_printf(a, "%lld", (long long)in->offset)));
+    PUT("__connect.errors.connector.name", mill_str(ctx->spec->name));
+    PUT("__connect.errors.stage", mill_str(ctx->spec->name));
+    PUT("__connect.errors.class.name", mill_str(failure_class(v, err)));
+    PUT("__connect.errors.exception.class.name", mill_str(mill_code_name(err->code)));
+    PUT("__connect.errors.exception.message", failure_message(ctx, err));
+    PUT("mill.class", mill_str(failure_class(v, err)));
+    PUT("mill.stage", mill_str(ctx->spec->name));
+    PUT("mill.attempt", mill_arena_printf(a, "%u", in->attempt + 1));
+    PUT("mill.first-failed-at",
+        failure_kept(item, "mill.first-failed-at", mill_arena_dup(a, mill_str(now))));
+    PUT("mill.redrives", failure_kept(item, "mill.redrives", MILL_STR("0")));
+    PUT("mill.origin", in->origin);
+#undef PUT
+    return n;
+}
+
+bool run_failure_add(struct mill_ctx *ctx, const struct run_item *item, enum mill_verdict v,
+                     const struct mill_err *err)
+{
+    const struct mill_record *in = &item->rec;
+    struct mill_pair *h = mill_arena_calloc(&ctx->arena, in->headers.n + REPLACED_MAX, sizeof *h);
+    size_t n, own;
+
+    if (!h)
+        return false;
+    own = n = failure_headers(ctx, item, v, err, h);
+    for (size_t i = 0; i < own; i++)
+        if (!h[i].value.p)
+            return false; /* out of memory in one of them */
+    for (size_t i = 0; i < in->headers.n; i++) {
+        size_t at = 0;
+        while (at < own && !mill_str_eq(h[at].key, in->headers.v[i].key))
+            at++;
+        if (at == own)
+            h[n++] = in->headers.v[i];
+    }
+    return run_output_add(ctx, &(struct run_output){
+                                   .topic = ctx->rc.failures_topic,
+                                   .partition = -1,
+                                   .key = in->key,
+                                   .value = in->raw,
+                                   .headers = {h, n},
+                               });
+}

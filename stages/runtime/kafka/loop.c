@@ -1,0 +1,292 @@
+/* The loop: poll, decode, on_record, commit. Commit when the input runs dry (low load: low latency)
+ * or at a cap (high load: big batches). */
+#include "base/clock.h"
+#include "kafka/run.h"
+
+#include <stdlib.h>
+
+enum { TURN_MS = 100, CHUNK = 1000, PENDING_POLL_MS = 50 };
+
+static int64_t loop_now_ms(void)
+{
+    return mill_now_us() / 1000;
+}
+
+/* ---- records that wait (MILL_LATER) ---- */
+
+static bool loop_hold(struct mill_ctx *ctx, struct run_part *p, rd_kafka_message_t *m)
+{
+    if (p->held_at == p->held_n)
+        p->held_at = p->held_n = 0;
+    if (p->held_n == p->held_size) {
+        size_t size = p->held_size ? p->held_size * 2 : 64;
+        rd_kafka_message_t **v = realloc(p->held, size * sizeof(rd_kafka_message_t *));
+        if (!v) {
+            run_exit(ctx, MILL_EXIT_TEMP);
+            return false;
+        }
+        p->held = v;
+        p->held_size = size;
+    }
+    p->held[p->held_n++] = m;
+    return true;
+}
+
+/* Holding what was fetched, instead of pausing and fetching it again for each record, is what keeps
+ * a delay topic cheap: pause and resume per record fetched 62 MB to deliver 30 of 10 KB. So a
+ * partition is paused only when a thousand wait. */
+static void loop_pause(struct mill_ctx *ctx, struct run_part *p, bool pause)
+{
+    rd_kafka_topic_partition_list_t *list;
+
+    if (p->paused == pause)
+        return;
+    list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, p->topic, p->partition);
+    if (pause)
+        rd_kafka_pause_partitions(ctx->consumer, list);
+    else
+        rd_kafka_resume_partitions(ctx->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    p->paused = pause;
+}
+
+/* ---- one record ---- */
+
+static void loop_run_item(struct mill_ctx *ctx, struct run_item *item)
+{
+    struct mill_err err = {0};
+    size_t mark = ctx->outputs_n;
+    enum mill_verdict v;
+
+    if (item->fault) {
+        run_item_settle(ctx, item, MILL_REJECT, item->fault);
+        return;
+    }
+    ctx->current = &item->rec;
+    ctx->emit_failed = false;
+    v = ctx->spec->on_record(ctx, &item->rec, &err);
+    ctx->current = NULL;
+    if (v == MILL_PENDING) {
+        item->state = RUN_PENDING;
+        ctx->pending++;
+        return;
+    }
+    if (v == MILL_LATER) {
+        item->state = RUN_HELD;
+        item->part->until_ms = ctx->wait_until_ms;
+        return;
+    }
+    /* Half of a record's outputs are worse than none; a REJECT keeps what was emitted on purpose.
+     */
+    if (v == MILL_RETRY || v == MILL_STOP || (v == MILL_REJECT && ctx->emit_failed))
+        ctx->outputs_n = mark;
+    run_item_settle(ctx, item, v, &err);
+}
+
+/* Held records whose time has come, oldest first. */
+static void loop_release(struct mill_ctx *ctx)
+{
+    for (size_t i = 0; i < ctx->parts_n && ctx->exit_code < 0; i++) {
+        struct run_part *p = ctx->parts[i];
+        while (p->held_at < p->held_n && loop_now_ms() >= p->until_ms &&
+               ctx->items_n < ctx->rc.batch_records) {
+            struct run_item *item = run_item_add(ctx, p->held[p->held_at], p);
+            if (!item || !run_item_prepare(ctx, item))
+                return;
+            item->state = RUN_HELD; /* the message stays p's until it is settled */
+            loop_run_item(ctx, item);
+            if (item->state != RUN_SETTLED)
+                break;
+            p->held_at++;
+        }
+        if (p->held_n - p->held_at < RUN_HELD_MAX / 2)
+            loop_pause(ctx, p, false);
+    }
+    ctx->fresh = ctx->items_n;
+}
+
+/* ---- polling ---- */
+
+static void loop_event(struct mill_ctx *ctx, rd_kafka_message_t *m)
+{
+    struct mill_err err = {0};
+
+    mill_rd_fail_code(&err, m->rkt ? rd_kafka_topic_name(m->rkt) : "consumer", m->err);
+    if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+        run_fail(ctx, "offset_out_of_range", &err);
+    else if (m->err == RD_KAFKA_RESP_ERR__FATAL || m->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        run_exit(ctx, MILL_EXIT_TEMP);
+    else if (err.code == MILL_E_AUTH)
+        run_fail(ctx, "not_permitted", &err);
+    mill_log_err(MILL_WARN, "consumer_event", &err);
+    rd_kafka_message_destroy(m);
+}
+
+static void loop_take(struct mill_ctx *ctx, rd_kafka_message_t *m)
+{
+    struct run_part *p = NULL;
+
+    if (m->err) {
+        loop_event(ctx, m);
+        return;
+    }
+    p = run_part_find(ctx, rd_kafka_topic_name(m->rkt), m->partition);
+    if (!p) {
+        rd_kafka_message_destroy(m); /* of an assignment that is gone */
+    } else if (p->held_at < p->held_n) {
+        if (loop_hold(ctx, p, m) && p->held_n - p->held_at >= RUN_HELD_MAX)
+            loop_pause(ctx, p, true);
+    } else if (!run_item_add(ctx, m, p)) {
+        rd_kafka_message_destroy(m);
+        run_exit(ctx, MILL_EXIT_TEMP);
+    }
+}
+
+static int loop_wait_ms(const struct mill_ctx *ctx)
+{
+    int64_t wait = TURN_MS, now = loop_now_ms();
+
+    for (size_t i = 0; i < ctx->parts_n; i++) {
+        const struct run_part *p = ctx->parts[i];
+        if (p->held_at < p->held_n && p->until_ms - now < wait)
+            wait = p->until_ms - now;
+    }
+    return wait > 0 ? (int)wait : 0;
+}
+
+/* Gathers a chunk. @return true when there was no more to be had at once */
+static bool loop_collect(struct mill_ctx *ctx)
+{
+    size_t most = ctx->rc.batch_records < CHUNK ? ctx->rc.batch_records : CHUNK;
+    int wait = ctx->items_n ? 0 : loop_wait_ms(ctx);
+
+    while (ctx->items_n - ctx->fresh < most && ctx->exit_code < 0) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(ctx->consumer, wait);
+        if (!m)
+            return true;
+        loop_take(ctx, m);
+        wait = 0;
+    }
+    return false;
+}
+
+/* ---- a chunk of records ---- */
+
+static bool loop_prepare(struct mill_ctx *ctx)
+{
+    uint64_t epoch = ctx->epoch;
+
+    for (size_t i = ctx->fresh; i < ctx->items_n; i++)
+        if (!run_item_prepare(ctx, ctx->items[i]) || epoch != ctx->epoch)
+            return false;
+    return true;
+}
+
+/* on_batch, and transaction A. @return false when the batch is gone */
+static bool loop_announce(struct mill_ctx *ctx)
+{
+    const struct mill_record **in =
+        mill_arena_calloc(&ctx->arena, ctx->items_n, sizeof(struct mill_record *));
+    struct mill_err err = {0};
+    size_t n = 0;
+
+    if (!in) {
+        run_exit(ctx, MILL_EXIT_TEMP);
+        return false;
+    }
+    for (size_t i = ctx->fresh; i < ctx->items_n; i++)
+        if (!ctx->items[i]->fault)
+            in[n++] = &ctx->items[i]->rec;
+    if (n && ctx->spec->on_batch(ctx, in, n, &err) != MILL_DONE) {
+        run_fail(ctx, "stage_stopped", &err);
+        return false;
+    }
+    return run_commit_unmoved(ctx);
+}
+
+void run_drive_pending(struct mill_ctx *ctx)
+{
+    struct mill_err err = {0};
+
+    while (ctx->pending && ctx->exit_code < 0) {
+        if (ctx->spec->on_poll(ctx, PENDING_POLL_MS, &err) != MILL_DONE)
+            run_fail(ctx, "stage_stopped", &err);
+        atomic_store(&ctx->tick_ms, mill_tick_ms());
+        if (run_stopping(ctx) && !ctx->stop_since_ms)
+            ctx->stop_since_ms = mill_tick_ms();
+        if (ctx->stop_since_ms && mill_tick_ms() - ctx->stop_since_ms > (int64_t)ctx->rc.drain_ms)
+            run_exit(ctx, MILL_EXIT_TEMP);
+    }
+}
+
+static void loop_run_chunk(struct mill_ctx *ctx)
+{
+    for (size_t i = ctx->fresh; i < ctx->items_n && ctx->exit_code < 0; i++) {
+        struct run_item *item = ctx->items[i];
+        struct run_part *p = item->part;
+        if (p->held_at < p->held_n)
+            item->state = RUN_HELD; /* behind one that waits */
+        else
+            loop_run_item(ctx, item);
+        if (item->state == RUN_HELD && !loop_hold(ctx, p, item->msg))
+            return;
+        /* Written while we go on, so that broker and stage work side by side. */
+        if (!ctx->spec->on_batch && !ctx->spec->sink && ctx->outputs_n - ctx->produced >= 64)
+            run_txn_produce(ctx);
+    }
+    ctx->fresh = ctx->items_n;
+}
+
+static void loop_process(struct mill_ctx *ctx)
+{
+    uint64_t epoch = ctx->epoch;
+
+    if (ctx->fresh == ctx->items_n || !loop_prepare(ctx))
+        return;
+    if (ctx->spec->on_batch && !loop_announce(ctx))
+        return;
+    loop_run_chunk(ctx);
+    /* The consumer is not polled meanwhile: a batch lasts as long as its slowest call (its timeout
+     * at most), far below max.poll.interval, and pausing would throw the prefetched records away.
+     */
+    run_drive_pending(ctx);
+    if (epoch != ctx->epoch)
+        mill_log(MILL_WARN, "batch_dropped", NULL, "the assignment changed under a batch");
+}
+
+static bool loop_full(const struct mill_ctx *ctx)
+{
+    return ctx->spec->on_batch || ctx->items_n >= ctx->rc.batch_records ||
+           ctx->items_bytes >= ctx->rc.batch_bytes ||
+           mill_tick_ms() - ctx->batch_since_ms >= (int64_t)ctx->rc.batch_ms;
+}
+
+static void loop_between(struct mill_ctx *ctx)
+{
+    struct mill_err err = {0};
+
+    for (size_t i = 0; i < RUN_PORTS_MAX && ctx->tables[i]; i++)
+        if (run_table_pump(ctx->tables[i], &err))
+            mill_log_err(MILL_WARN, "table", &err);
+    if (ctx->spec->on_poll && ctx->spec->on_poll(ctx, 0, &err) != MILL_DONE)
+        run_fail(ctx, "stage_stopped", &err);
+    if (ctx->producer)
+        rd_kafka_poll(ctx->producer, 0);
+    run_measure(ctx);
+}
+
+void run_loop(struct mill_ctx *ctx)
+{
+    while (ctx->exit_code < 0 && !run_stopping(ctx)) {
+        bool dry;
+        atomic_store(&ctx->tick_ms, mill_tick_ms());
+        loop_release(ctx);
+        dry = loop_collect(ctx);
+        loop_process(ctx);
+        if (ctx->items_n && (dry || loop_full(ctx)))
+            run_finish_batch(ctx, true);
+        if (dry || ctx->spec->on_batch || ctx->spec->sink)
+            loop_between(ctx);
+    }
+}

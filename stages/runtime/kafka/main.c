@@ -1,0 +1,328 @@
+/* main() of every stage: options, signals, the life of the process. */
+#include "base/clock.h"
+#include "kafka/run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t main_stop;
+
+static void main_on_signal(int sig)
+{
+    (void)sig;
+    main_stop = 1;
+}
+
+bool run_stopping(const struct mill_ctx *ctx)
+{
+    (void)ctx;
+    return main_stop != 0;
+}
+
+bool mill_draining(const struct mill_ctx *ctx)
+{
+    return run_stopping(ctx);
+}
+
+void run_exit(struct mill_ctx *ctx, int code)
+{
+    if (ctx->exit_code < 0)
+        ctx->exit_code = code;
+}
+
+void run_fail(struct mill_ctx *ctx, const char *ev, const struct mill_err *err)
+{
+    mill_log_err(MILL_ERROR, ev, err);
+    run_exit(ctx, mill_exit_of(err->code));
+}
+
+bool run_backoff(struct mill_ctx *ctx, uint32_t *wait_ms)
+{
+    *wait_ms = *wait_ms ? *wait_ms * 2 : 100;
+    if (*wait_ms > 2000)
+        *wait_ms = 2000;
+    for (uint32_t slept = 0; slept < *wait_ms && !run_stopping(ctx); slept += 50) {
+        atomic_store(&ctx->tick_ms, mill_tick_ms());
+        usleep(50000);
+    }
+    return !run_stopping(ctx);
+}
+
+#define OFF(member) offsetof(struct run_conf, member)
+static const struct mill_opt main_opts[] = {
+    {.name = "brokers",
+     .type = MILL_OPT_STR,
+     .off = OFF(brokers),
+     .def = "127.0.0.1:9092",
+     .help = "Kafka brokers, host:port with commas between"},
+    {.name = "registry",
+     .type = MILL_OPT_STR,
+     .off = OFF(registry),
+     .def = "http://127.0.0.1:8081",
+     .help = "base URL of the schema registry"},
+    {.name = "instance",
+     .type = MILL_OPT_STR,
+     .off = OFF(instance),
+     .def = "0",
+     .help = "name of this instance, stable over restarts, unique in the group"},
+    {.name = "group",
+     .type = MILL_OPT_STR,
+     .off = OFF(group),
+     .help = "consumer group; mill.<stage> if not given"},
+    {.name = "failures-topic",
+     .type = MILL_OPT_STR,
+     .off = OFF(failures_topic),
+     .def = "mail.failures",
+     .help = "where records go that could not be done"},
+    {.name = "retry-topic",
+     .type = MILL_OPT_STR,
+     .off = OFF(retry_topic),
+     .help = "read beside the input; mail.retry.<stage> if not given"},
+    {.name = "state-dir",
+     .type = MILL_OPT_STR,
+     .off = OFF(state_dir),
+     .def = "/var/lib/sendmill",
+     .help = "folder for table caches"},
+    {.name = "status-listen",
+     .type = MILL_OPT_STR,
+     .off = OFF(status_listen),
+     .help = "host:port of /healthz, /readyz and /metrics; none if not given"},
+    {.name = "log-level",
+     .type = MILL_OPT_STR,
+     .off = OFF(log_level),
+     .def = "info",
+     .help = "debug, info, warn or error"},
+    {.name = "batch-records",
+     .type = MILL_OPT_U32,
+     .off = OFF(batch_records),
+     .def = "10000",
+     .min = 1,
+     .max = 1000000,
+     .help = "commit after this many records at the latest"},
+    {.name = "batch-bytes",
+     .type = MILL_OPT_BYTES,
+     .off = OFF(batch_bytes),
+     .def = "16MiB",
+     .min = 1024,
+     .max = UINT64_C(1) << 32,
+     .help = "commit after this many bytes read"},
+    {.name = "batch-ms",
+     .type = MILL_OPT_MS,
+     .off = OFF(batch_ms),
+     .def = "500ms",
+     .min = 1,
+     .max = 5000,
+     .help = "commit after this time at the latest"},
+    {.name = "record-max-bytes",
+     .type = MILL_OPT_BYTES,
+     .off = OFF(record_max_bytes),
+     .def = "4MiB",
+     .min = 1024,
+     .max = UINT64_C(1) << 30,
+     .help = "largest record written"},
+    {.name = "table-max-bytes",
+     .type = MILL_OPT_BYTES,
+     .off = OFF(table_max_bytes),
+     .def = "8GiB",
+     .min = 1 << 20,
+     .max = UINT64_C(1) << 44,
+     .help = "largest table cache file"},
+    {.name = "drain-ms",
+     .type = MILL_OPT_MS,
+     .off = OFF(drain_ms),
+     .def = "60s",
+     .min = 1,
+     .max = 600000,
+     .help = "longest wait for running calls after SIGTERM"},
+    {.name = "rdkafka.",
+     .type = MILL_OPT_PREFIX,
+     .off = OFF(rdkafka),
+     .help = "any librdkafka property"},
+    {0},
+};
+#undef OFF
+
+/** Option rows made from the ports: in.NAME, out.NAME, table.NAME. */
+struct main_ports {
+    struct mill_opt rows[3 * RUN_PORTS_MAX + 1];
+    char names[3 * RUN_PORTS_MAX][64];
+    size_t n;
+};
+
+static void main_port(struct main_ports *ports, const char *kind, const char *name,
+                      const char *topic, size_t slot, const char *help)
+{
+    char *text = ports->names[ports->n];
+
+    snprintf(text, sizeof ports->names[0], "%s.%s", kind, name);
+    ports->rows[ports->n++] = (struct mill_opt){
+        .name = text,
+        .type = MILL_OPT_STR,
+        .off = slot * sizeof(const char *),
+        .def = topic,
+        .help = help,
+    };
+}
+
+static void main_port_rows(const struct mill_stage *spec, struct main_ports *ports)
+{
+    for (size_t i = 0; spec->in[i].name; i++)
+        main_port(ports, "in", spec->in[i].name, spec->in[i].topic, i, "topic read");
+    for (size_t i = 0; spec->out && spec->out[i].name; i++)
+        main_port(ports, "out", spec->out[i].name, spec->out[i].topic, RUN_PORTS_MAX + i,
+                  "topic written");
+    for (size_t i = 0; spec->tables && spec->tables[i].name; i++)
+        main_port(ports, "table", spec->tables[i].name, spec->tables[i].topic,
+                  2 * RUN_PORTS_MAX + i, "compacted topic looked up");
+}
+
+static void main_describe_ports(FILE *to, const char *key, const struct mill_port *p)
+{
+    fprintf(to, "\"%s\":[", key);
+    for (size_t i = 0; p && p[i].name; i++)
+        fprintf(to, "%s{\"name\":\"%s\",\"topic\":\"%s\",\"record\":%s%s%s}", i ? "," : "",
+                p[i].name, p[i].topic, p[i].desc ? "\"" : "", p[i].desc ? p[i].desc->name : "null",
+                p[i].desc ? "\"" : "");
+    fprintf(to, "],");
+}
+
+static void main_describe_metrics(FILE *to, const struct mill_metric *m, bool *first)
+{
+    static const char *const types[] = {"", "counter", "gauge", "histogram"};
+
+    for (; m && m->name; m++) {
+        fprintf(to, "%s{\"name\":\"%s\",\"type\":\"%s\",\"label\":%s%s%s,\"help\":\"%s\"}",
+                *first ? "" : ",", m->name, types[m->type], m->label ? "\"" : "",
+                m->label ? m->label : "null", m->label ? "\"" : "", m->help);
+        *first = false;
+    }
+}
+
+static int main_describe(const struct mill_stage *spec, const struct mill_opt_set *sets, FILE *to)
+{
+    bool first = true;
+
+    fprintf(to, "{\"name\":\"%s\",\"summary\":\"%s\",", spec->name, spec->summary);
+    main_describe_ports(to, "in", spec->in);
+    main_describe_ports(to, "out", spec->out);
+    fprintf(to, "\"tables\":[");
+    for (size_t i = 0; spec->tables && spec->tables[i].name; i++)
+        fprintf(to, "%s{\"name\":\"%s\",\"topic\":\"%s\"}", i ? "," : "", spec->tables[i].name,
+                spec->tables[i].topic);
+    fprintf(to, "],\"metrics\":[");
+    main_describe_metrics(to, run_metric_rows, &first);
+    main_describe_metrics(to, spec->metrics, &first);
+    fprintf(to, "],\"options\":");
+    if (!mill_opts_describe(sets, to))
+        return MILL_EXIT_BUG;
+    fprintf(to, "}\n");
+    return fflush(to) ? MILL_EXIT_TEMP : MILL_EXIT_OK;
+}
+
+static void main_signals(void)
+{
+    struct sigaction stop = {.sa_handler = main_on_signal}, ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int main_run(struct mill_ctx *ctx)
+{
+    struct mill_err err = {0};
+    enum mill_level level;
+
+    if (!mill_level_parse(ctx->rc.log_level, &level)) {
+        fprintf(stderr, "log-level: no level is called \"%s\"\n", ctx->rc.log_level);
+        return MILL_EXIT_CONFIG;
+    }
+    mill_log_setup(ctx->spec->name, level);
+    main_signals();
+    ctx->run = mill_metrics_new(run_metric_rows, ctx->spec->name);
+    ctx->own = ctx->spec->metrics ? mill_metrics_new(ctx->spec->metrics, ctx->spec->name) : NULL;
+    if (!ctx->run || (ctx->spec->metrics && !ctx->own))
+        return MILL_EXIT_NOMEM;
+    mill_log(MILL_INFO, "start", MILL_KV(MILL_KS("librdkafka", mill_kafka_version())), "starting");
+    if (run_setup(ctx, &err)) {
+        if (!run_stopping(ctx))
+            run_fail(ctx, "start_failed", &err);
+    } else {
+        run_loop(ctx);
+    }
+    run_teardown(ctx);
+    mill_log(MILL_INFO, "end", MILL_KV(MILL_KI("code", ctx->exit_code < 0 ? 0 : ctx->exit_code)),
+             "ended");
+    return ctx->exit_code < 0 ? MILL_EXIT_OK : ctx->exit_code;
+}
+
+/* Prints what was asked for instead of running; -1 = run. */
+static int main_asked(enum mill_opt_mode mode, const struct mill_stage *spec,
+                      const struct mill_opts *opts, const struct mill_opt_set *sets)
+{
+    switch (mode) {
+    case MILL_MODE_HELP:
+        mill_opts_help(spec->name, spec->summary, sets, stdout);
+        return MILL_EXIT_OK;
+    case MILL_MODE_VERSION:
+        printf("mill-%s %s (librdkafka %s)\n", spec->name, MILL_VERSION, mill_kafka_version());
+        return MILL_EXIT_OK;
+    case MILL_MODE_PRINT:
+        mill_opts_print(opts, stdout);
+        return MILL_EXIT_OK;
+    case MILL_MODE_DESCRIBE:
+        return main_describe(spec, sets, stdout);
+    case MILL_MODE_CHECK:
+        return MILL_EXIT_OK;
+    case MILL_MODE_RUN:
+        break;
+    }
+    return -1;
+}
+
+int mill_stage_main(int argc, char **argv, const struct mill_stage *spec)
+{
+    static const struct mill_opt none[] = {{0}};
+    struct main_ports ports = {0};
+    struct mill_ctx *ctx = calloc(1, sizeof *ctx);
+    struct mill_opts *opts = NULL;
+    struct mill_err err = {0};
+    enum mill_opt_mode mode = MILL_MODE_RUN;
+    enum mill_code code;
+    int rc = MILL_EXIT_NOMEM;
+
+    if (!ctx)
+        return rc;
+    ctx->spec = spec;
+    ctx->exit_code = -1;
+    ctx->conf = calloc(1, spec->conf_size + 1);
+    ctx->state = calloc(1, spec->state_size + 1);
+    if (!ctx->conf || !ctx->state)
+        goto out;
+    main_port_rows(spec, &ports);
+    const struct mill_opt_set sets[] = {
+        {spec->opts ? spec->opts : none, ctx->conf},
+        {ports.rows, ctx->topics},
+        {main_opts, &ctx->rc},
+        {0},
+    };
+    code = mill_opts_load(&opts, spec->name, sets, argc, argv, &mode, &err);
+    if (code && mode != MILL_MODE_HELP && mode != MILL_MODE_DESCRIBE) {
+        fprintf(stderr, "mill-%s: %s: %s\n", spec->name, err.where, err.text);
+        rc = code == MILL_E_STATE ? MILL_EXIT_USAGE : mill_exit_of(code);
+        goto out;
+    }
+    rc = main_asked(mode, spec, opts, sets);
+    if (rc < 0)
+        rc = main_run(ctx);
+out:
+    mill_metrics_free(ctx->run);
+    mill_metrics_free(ctx->own);
+    mill_opts_free(opts);
+    free(ctx->conf);
+    free(ctx->state);
+    free(ctx);
+    return rc;
+}

@@ -1,0 +1,131 @@
+/* From a Kafka message to the record a stage sees. */
+#include "kafka/run.h"
+
+#include <stdio.h>
+
+static uint32_t prepare_attempt(const struct mill_record *in)
+{
+    int64_t n;
+
+    if (!mill_str_i64(mill_header(in, "mill.attempt"), &n) || n < 0 || n > 1000000)
+        return 0;
+    return (uint32_t)n;
+}
+
+/* Where this mail's request was read first: carried unchanged by every hop from here on. */
+static struct mill_str prepare_origin(struct mill_ctx *ctx, const struct mill_record *in,
+                                      const struct run_in_topic *t)
+{
+    struct mill_str s = mill_header(in, "mill.origin");
+
+    if (s.p)
+        return s;
+    return mill_arena_printf(&ctx->arena, "%s/%d/%lld/%lld", t->id, in->partition,
+                             (long long)in->offset, (long long)in->timestamp_us);
+}
+
+static const struct run_in_topic *prepare_topic(const struct mill_ctx *ctx,
+                                                const struct run_part *p)
+{
+    size_t i = 0;
+
+    while (ctx->in_topics[i].name != p->topic)
+        i++;
+    return &ctx->in_topics[i];
+}
+
+static bool prepare_fault(struct mill_ctx *ctx, struct run_item *item, const struct mill_err *err)
+{
+    item->fault = mill_arena_alloc(&ctx->arena, sizeof *item->fault);
+    if (!item->fault) {
+        run_exit(ctx, MILL_EXIT_TEMP);
+        return false;
+    }
+    *item->fault = *err;
+    return true;
+}
+
+/* An outage of the registry is the world's fault, not the record's: wait for it, with the consumer
+ * kept alive. */
+static bool prepare_wait(struct mill_ctx *ctx, const struct mill_err *why, uint32_t *wait_ms)
+{
+    uint64_t epoch = ctx->epoch;
+    rd_kafka_topic_partition_list_t *list = NULL;
+    bool on;
+
+    mill_unready(ctx, "waiting for the schema registry");
+    mill_log_err(MILL_WARN, "registry_wait", why);
+    run_txn_abort(ctx); /* its outputs are kept, and written again later */
+    if (rd_kafka_assignment(ctx->consumer, &list))
+        return false;
+    rd_kafka_pause_partitions(ctx->consumer, list);
+    on = run_backoff(ctx, wait_ms);
+    if (on) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(ctx->consumer, 0);
+        if (m)
+            rd_kafka_message_destroy(m); /* paused: an event, not a record */
+    }
+    if (epoch == ctx->epoch)
+        rd_kafka_resume_partitions(ctx->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    mill_unready(ctx, NULL);
+    return on && epoch == ctx->epoch;
+}
+
+static bool prepare_decode(struct mill_ctx *ctx, struct run_item *item, struct mill_codec *codec)
+{
+    struct mill_err err = {0};
+    struct mill_str body;
+    int32_t id = 0;
+    uint32_t wait_ms = 0;
+    void *value = mill_arena_alloc(&ctx->arena, mill_codec_desc(codec)->size);
+    enum mill_code code = value ? MILL_OK : mill_fail(&err, MILL_E_NOMEM, "value", "out of memory");
+
+    if (!code && !item->rec.raw.p)
+        code = mill_fail(&err, MILL_E_DATA, "value", "the record has no value");
+    if (!code)
+        code = mill_frame_split(item->rec.raw, &id, &body, &err);
+    while (!code && !mill_codec_knows(codec, id)) {
+        code = run_learn(ctx, codec, id, &err);
+        if (code != MILL_E_IO)
+            continue;
+        if (!prepare_wait(ctx, &err, &wait_ms))
+            return false;
+        code = MILL_OK;
+    }
+    if (!code)
+        code = mill_codec_decode(codec, id, body, &ctx->arena, value, &err);
+    if (code == MILL_E_NOMEM || code == MILL_E_AUTH) {
+        run_fail(ctx, "decode_failed", &err);
+        return false;
+    }
+    if (code)
+        return prepare_fault(ctx, item, &err);
+    item->rec.value = value;
+    return true;
+}
+
+bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
+{
+    const rd_kafka_message_t *m = item->msg;
+    const struct run_part *p = item->part;
+    struct mill_record *in = &item->rec;
+    struct mill_codec *codec = ctx->in_codec[p->port];
+    rd_kafka_timestamp_type_t type;
+
+    *in = (struct mill_record){
+        .port = p->port,
+        .topic = p->topic,
+        .partition = p->partition,
+        .offset = m->offset,
+        .timestamp_us = rd_kafka_message_timestamp(m, &type) * 1000,
+        .key = {m->key, m->key_len},
+        .raw = {m->payload, m->len},
+        .headers = mill_rd_headers(m, &ctx->arena),
+    };
+    in->origin = prepare_origin(ctx, in, prepare_topic(ctx, p));
+    in->attempt = prepare_attempt(in);
+    item->state = RUN_READY;
+    mill_metric_add(ctx->run, RUN_M_RECEIVED, in->port, 1);
+    return codec ? prepare_decode(ctx, item, codec) : true;
+}

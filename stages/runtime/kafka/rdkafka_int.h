@@ -1,0 +1,41 @@
+/**
+ * @file rdkafka_int.h
+ * @brief Inside of stages/runtime/kafka: the one place where librdkafka's types are seen.
+ */
+#ifndef MILL_RDKAFKA_INT_H
+#define MILL_RDKAFKA_INT_H
+
+#include "base/arena.h"
+#include "kafka/client.h"
+#include <librdkafka/rdkafka.h>
+
+/** One property; the later table wins, so that what the user passes through comes last. */
+struct mill_prop {
+    const char *name, *value;
+};
+
+/**
+ * @brief A configuration: shared basics (for a producer our partitioner), then props (ends with
+ * {0}), then the user's pass-through.
+ * @return NULL with err (where = property). @own new; librdkafka's rd_kafka_new takes it on success
+ */
+rd_kafka_conf_t *mill_rd_conf(rd_kafka_type_t type, const struct mill_kafka_conf *conf,
+                              const struct mill_prop *props, struct mill_err *err) MILL_NODISCARD;
+/** @brief Set one property. @return MILL_OK or MILL_E_CONFIG */
+enum mill_code mill_rd_set(rd_kafka_conf_t *rc, const char *name, const char *value,
+                           struct mill_err *err) MILL_NODISCARD;
+/** @brief rd_kafka_new that frees the conf whatever happens. @own steals rc; new handle or NULL */
+rd_kafka_t *mill_rd_new(rd_kafka_type_t type, rd_kafka_conf_t *rc,
+                        struct mill_err *err) MILL_NODISCARD;
+/** @brief Code that fits a librdkafka error: E_DATA for a record too large, E_NOENT for an unknown
+ *  topic, E_AUTH for refused credentials, E_IO for what may pass, else E_KAFKA. */
+enum mill_code mill_rd_code(rd_kafka_resp_err_t e);
+/** @brief Fill err from an error object. @own steals e */
+enum mill_code mill_rd_fail(struct mill_err *err, const char *where, rd_kafka_error_t *e);
+enum mill_code mill_rd_fail_code(struct mill_err *err, const char *where, rd_kafka_resp_err_t e);
+/** @brief Headers of a message as a map in the arena (absent values become ""). */
+struct mill_map mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *arena);
+/** @brief Map to headers. @own new; NULL for an empty map or when out of memory */
+rd_kafka_headers_t *mill_rd_headers_new(struct mill_map map);
+
+#endif

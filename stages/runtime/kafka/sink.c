@@ -1,0 +1,61 @@
+/* What a sink may ask of the runtime; see sink.h. */
+#include "sink.h"
+#include "kafka/run.h"
+
+enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                int64_t next, struct mill_str metadata, struct mill_err *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *tp = rd_kafka_topic_partition_list_add(list, topic, partition);
+    struct run_part *p = run_part_find(ctx, topic, partition);
+    enum mill_code code = MILL_OK;
+    rd_kafka_resp_err_t e;
+
+    tp->offset = next;
+    if (metadata.n) {
+        tp->metadata = rd_kafka_mem_malloc(NULL, metadata.n);
+        if (tp->metadata) {
+            memcpy(tp->metadata, metadata.p, metadata.n);
+            tp->metadata_size = metadata.n;
+        }
+    }
+    e = metadata.n && !tp->metadata ? RD_KAFKA_RESP_ERR__FAIL
+                                    : rd_kafka_commit(ctx->consumer, list, 0);
+    if (!e)
+        e = tp->err;
+    rd_kafka_topic_partition_list_destroy(list);
+    switch (e) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        if (p)
+            p->unmoved = next;
+        break;
+    case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+    case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+        mill_rd_fail_code(err, topic, e);
+        code = err->code = MILL_E_STATE;
+        break;
+    default:
+        code = mill_rd_fail_code(err, topic, e);
+    }
+    return code;
+}
+
+void mill_sink_pause(struct mill_ctx *ctx, const char *topic, int32_t partition, bool pause)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+    rd_kafka_topic_partition_list_add(list, topic, partition);
+    if (pause)
+        rd_kafka_pause_partitions(ctx->consumer, list);
+    else
+        rd_kafka_resume_partitions(ctx->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,
+                                struct mill_err *err)
+{
+    return mill_registry_schema(ctx->registry, id, json, err);
+}

@@ -1,0 +1,220 @@
+/* The transaction: outputs, failures and offsets become visible together, or not at all. */
+#include "base/clock.h"
+#include "kafka/run.h"
+
+#include <stdio.h>
+
+enum { CALL_MS = 10000, QUEUE_WAIT_MS = 50 };
+
+/** What an error of the transactional producer asks for. */
+enum txn_class { TXN_RETRY_CALL, TXN_ABORT, TXN_GROUP, TXN_FATAL };
+
+static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
+{
+    char id[300], max[32];
+    const struct mill_prop props[] = {
+        {"transactional.id", id},
+        {"transaction.timeout.ms", "10000"},
+        {"linger.ms", "5"},
+        {"compression.type", "lz4"},
+        {"message.max.bytes", max},
+        {"queue.buffering.max.messages", "200000"},
+        {"queue.buffering.max.kbytes", "262144"},
+        {NULL, NULL},
+    };
+    rd_kafka_conf_t *rc;
+
+    /* Stable per instance: a restart aborts at once what the killed one left open. */
+    snprintf(id, sizeof id, "%s.%s", ctx->group, ctx->rc.instance);
+    snprintf(max, sizeof max, "%llu", (unsigned long long)ctx->rc.record_max_bytes);
+    rc = mill_rd_conf(RD_KAFKA_PRODUCER, &ctx->kafka, props, err);
+    return rc ? mill_rd_new(RD_KAFKA_PRODUCER, rc, err) : NULL;
+}
+
+/* A total map: what is none of these is fatal, as librdkafka's own rule has it. */
+static enum txn_class txn_classify(const rd_kafka_error_t *e)
+{
+    if (rd_kafka_error_is_fatal(e) || mill_rd_code(rd_kafka_error_code(e)) == MILL_E_AUTH)
+        return TXN_FATAL;
+    switch (rd_kafka_error_code(e)) {
+    case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+    case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+        return TXN_GROUP;
+    default:
+        break;
+    }
+    if (rd_kafka_error_txn_requires_abort(e))
+        return TXN_ABORT;
+    return rd_kafka_error_is_retriable(e) ? TXN_RETRY_CALL : TXN_FATAL;
+}
+
+static void txn_say(enum mill_level lvl, const char *ev, const rd_kafka_error_t *e)
+{
+    mill_log(lvl, ev, MILL_KV(MILL_KS("code", rd_kafka_error_name(e))), "%s",
+             rd_kafka_error_string(e));
+}
+
+static void txn_fatal(struct mill_ctx *ctx, const rd_kafka_error_t *e)
+{
+    txn_say(MILL_ERROR, "txn_fatal", e);
+    run_exit(ctx, mill_rd_code(rd_kafka_error_code(e)) == MILL_E_AUTH ? MILL_EXIT_NOPERM
+                                                                      : MILL_EXIT_TEMP);
+}
+
+enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err)
+{
+    rd_kafka_error_t *e = NULL;
+    uint32_t wait_ms = 0;
+
+    ctx->producer = txn_producer(ctx, err);
+    if (!ctx->producer)
+        return MILL_E_CONFIG;
+    while ((e = rd_kafka_init_transactions(ctx->producer, CALL_MS))) {
+        if (!rd_kafka_error_is_retriable(e))
+            return mill_rd_fail(err, "init_transactions", e);
+        mill_unready(ctx, "waiting for the transaction coordinator");
+        txn_say(MILL_WARN, "txn_init_wait", e);
+        rd_kafka_error_destroy(e);
+        if (!run_backoff(ctx, &wait_ms))
+            return mill_fail(err, MILL_E_STATE, "init_transactions", "stopped while waiting");
+    }
+    mill_unready(ctx, NULL);
+    return MILL_OK;
+}
+
+static bool txn_begin(struct mill_ctx *ctx)
+{
+    rd_kafka_error_t *e;
+
+    if (ctx->txn_open)
+        return true;
+    e = rd_kafka_begin_transaction(ctx->producer);
+    if (e) {
+        txn_fatal(ctx, e);
+        rd_kafka_error_destroy(e);
+        return false;
+    }
+    ctx->txn_open = true;
+    return true;
+}
+
+static rd_kafka_resp_err_t txn_produce_one(struct mill_ctx *ctx, const struct run_output *o)
+{
+    rd_kafka_headers_t *hdrs = mill_rd_headers_new(o->headers);
+    rd_kafka_resp_err_t e = rd_kafka_producev(
+        ctx->producer, RD_KAFKA_V_TOPIC(o->topic),
+        RD_KAFKA_V_PARTITION(o->partition < 0 ? RD_KAFKA_PARTITION_UA : o->partition),
+        /* Not copied: the batch's memory outlives the transaction. */
+        RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY((void *)(uintptr_t)o->key.p, o->key.n),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)o->value.p, o->value.n), RD_KAFKA_V_HEADERS(hdrs),
+        RD_KAFKA_V_END);
+
+    if (e && hdrs)
+        rd_kafka_headers_destroy(hdrs);
+    return e;
+}
+
+void run_txn_produce(struct mill_ctx *ctx)
+{
+    if (ctx->produced == ctx->outputs_n || !txn_begin(ctx))
+        return;
+    while (ctx->produced < ctx->outputs_n && ctx->exit_code < 0) {
+        rd_kafka_resp_err_t e = txn_produce_one(ctx, &ctx->outputs[ctx->produced]);
+        if (!e) {
+            ctx->produced++;
+        } else if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            rd_kafka_poll(ctx->producer, QUEUE_WAIT_MS);
+        } else if (e == RD_KAFKA_RESP_ERR__STATE || e == RD_KAFKA_RESP_ERR__FATAL) {
+            /* The transaction has failed already; the commit will say how. */
+            return;
+        } else {
+            mill_log(MILL_ERROR, "produce_failed",
+                     MILL_KV(MILL_KS("code", rd_kafka_err2name(e)),
+                             MILL_KS("topic", ctx->outputs[ctx->produced].topic)),
+                     "%s", rd_kafka_err2str(e));
+            run_exit(ctx, MILL_EXIT_CONFIG);
+        }
+    }
+}
+
+void run_txn_abort(struct mill_ctx *ctx)
+{
+    rd_kafka_error_t *e;
+
+    ctx->produced = 0;
+    if (!ctx->txn_open)
+        return;
+    while ((e = rd_kafka_abort_transaction(ctx->producer, CALL_MS))) {
+        enum txn_class c = txn_classify(e);
+        if (c == TXN_RETRY_CALL)
+            txn_say(MILL_WARN, "txn_abort_wait", e);
+        else
+            txn_fatal(ctx, e);
+        rd_kafka_error_destroy(e);
+        if (c != TXN_RETRY_CALL)
+            break;
+    }
+    ctx->txn_open = false;
+    mill_metric_add(ctx->run, RUN_M_ABORTS, 0, 1);
+}
+
+/* One try. NULL: committed. A retriable answer leaves the call's work under way: call again. */
+static rd_kafka_error_t *txn_try(struct mill_ctx *ctx,
+                                 const rd_kafka_topic_partition_list_t *offsets)
+{
+    rd_kafka_error_t *e = NULL;
+
+    run_txn_produce(ctx);
+    if (ctx->exit_code >= 0 || !txn_begin(ctx))
+        return rd_kafka_error_new(RD_KAFKA_RESP_ERR__FATAL, "the process is ending");
+    if (offsets && offsets->cnt) {
+        while ((e = rd_kafka_send_offsets_to_transaction(ctx->producer, offsets, ctx->group_meta,
+                                                         CALL_MS)) &&
+               txn_classify(e) == TXN_RETRY_CALL) {
+            txn_say(MILL_WARN, "txn_offsets_wait", e);
+            rd_kafka_error_destroy(e);
+        }
+        if (e)
+            return e;
+    }
+    while ((e = rd_kafka_commit_transaction(ctx->producer, CALL_MS)) &&
+           txn_classify(e) == TXN_RETRY_CALL) {
+        txn_say(MILL_WARN, "txn_commit_wait", e);
+        rd_kafka_error_destroy(e);
+    }
+    if (!e)
+        ctx->txn_open = false;
+    return e;
+}
+
+enum run_txn run_txn_commit(struct mill_ctx *ctx, const rd_kafka_topic_partition_list_t *offsets)
+{
+    int64_t began = mill_tick_ms();
+    uint32_t wait_ms = 0;
+    rd_kafka_error_t *e;
+
+    if (!ctx->outputs_n && !ctx->txn_open && (!offsets || !offsets->cnt))
+        return RUN_TXN_OK;
+    while ((e = txn_try(ctx, offsets))) {
+        enum txn_class c = ctx->exit_code >= 0 ? TXN_FATAL : txn_classify(e);
+        if (c == TXN_FATAL)
+            txn_fatal(ctx, e);
+        else
+            txn_say(MILL_WARN, c == TXN_GROUP ? "txn_refused" : "txn_aborted", e);
+        rd_kafka_error_destroy(e);
+        if (c == TXN_FATAL)
+            return RUN_TXN_EXIT;
+        run_txn_abort(ctx);
+        if (ctx->exit_code >= 0)
+            return RUN_TXN_EXIT;
+        if (c == TXN_GROUP)
+            return RUN_TXN_LOST;
+        run_backoff(ctx, &wait_ms); /* the same outputs again: they are still in the batch */
+    }
+    mill_metric_add(ctx->run, RUN_M_COMMITS, 0, 1);
+    mill_metric_observe(ctx->run, RUN_M_COMMIT_SECONDS, 0,
+                        (double)(mill_tick_ms() - began) / 1000.0);
+    return RUN_TXN_OK;
+}

@@ -1,0 +1,213 @@
+#include "lab.h"
+
+#include "base/clock.h"
+#include "net/http_server.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 20000 };
+
+#define DIE(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), abort())
+
+/* ---- a registry that knows one schema, id 1, whatever is registered ---- */
+
+static char lab_schema[8192];
+
+static void lab_json(struct mill_exchange *x, unsigned status, struct mill_str body)
+{
+    const struct mill_pair h = {MILL_STR("Content-Type"), MILL_STR("application/json")};
+
+    mill_exchange_answer(x, status, (struct mill_map){&h, 1}, body);
+}
+
+static void lab_register(void *app, struct mill_exchange *x)
+{
+    struct mill_str body = mill_exchange_body(x);
+
+    (void)app;
+    mill_str_cut(body, lab_schema, sizeof lab_schema);
+    lab_json(x, 200, MILL_STR("{\"id\":1}"));
+}
+
+static void lab_by_id(void *app, struct mill_exchange *x)
+{
+    (void)app;
+    if (mill_str_is(mill_exchange_path(x), "/schemas/ids/1") && lab_schema[0])
+        lab_json(x, 200, mill_str(lab_schema));
+    else
+        lab_json(x, 404, MILL_STR("{\"error_code\":40403,\"message\":\"no such schema\"}"));
+}
+
+static const struct mill_route lab_routes[] = {
+    {"POST", "/subjects/*", lab_register, 65536},
+    {"GET", "/schemas/ids/*", lab_by_id, 0},
+    {0},
+};
+
+/* ---- the cluster ---- */
+
+void lab_open(struct lab *lab)
+{
+    struct mill_server_conf conf = {.listen = "127.0.0.1:0", .routes = lab_routes, .app = lab};
+    struct mill_err err = {0};
+    char text[256];
+    rd_kafka_conf_t *rc = rd_kafka_conf_new();
+
+    memset(lab, 0, sizeof *lab);
+    snprintf(lab->dir, sizeof lab->dir, "%s/mill-lab-XXXXXX", P_tmpdir);
+    if (!mkdtemp(lab->dir))
+        DIE("mkdtemp");
+    rd_kafka_conf_set(rc, "log_level", "3", text, sizeof text);
+    lab->rk = rd_kafka_new(RD_KAFKA_PRODUCER, rc, text, sizeof text);
+    lab->mock = lab->rk ? rd_kafka_mock_cluster_new(lab->rk, 1) : NULL;
+    if (!lab->mock)
+        DIE("mock cluster: %s", text);
+    snprintf(lab->brokers, sizeof lab->brokers, "%s", rd_kafka_mock_cluster_bootstraps(lab->mock));
+    rd_kafka_brokers_add(lab->rk, lab->brokers);
+    if (mill_server_start(&lab->registry, &conf, &err))
+        DIE("registry: %s: %s", err.where, err.text);
+    snprintf(lab->registry_url, sizeof lab->registry_url, "http://127.0.0.1:%u",
+             mill_server_port(lab->registry));
+}
+
+void lab_close(struct lab *lab)
+{
+    mill_server_stop(lab->registry);
+    rd_kafka_mock_cluster_destroy(lab->mock);
+    rd_kafka_destroy(lab->rk);
+    rmdir(lab->dir);
+}
+
+void lab_topic(struct lab *lab, const char *topic, int partitions)
+{
+    if (rd_kafka_mock_topic_create(lab->mock, topic, partitions, 1))
+        DIE("cannot create %s", topic);
+}
+
+void lab_produce(struct lab *lab, const char *topic, int32_t partition, struct mill_str key,
+                 struct mill_str value, const char *const *headers)
+{
+    rd_kafka_headers_t *hdrs = rd_kafka_headers_new(4);
+    rd_kafka_resp_err_t e;
+
+    for (; headers && *headers; headers++) {
+        const char *eq = strchr(*headers, '=');
+        rd_kafka_header_add(hdrs, *headers, eq - *headers, eq + 1, -1);
+    }
+    e = rd_kafka_producev(lab->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                          RD_KAFKA_V_KEY((void *)(uintptr_t)key.p, key.n),
+                          RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n),
+                          RD_KAFKA_V_HEADERS(hdrs), RD_KAFKA_V_END);
+    if (e || rd_kafka_flush(lab->rk, WAIT_MS))
+        DIE("produce to %s: %s", topic, rd_kafka_err2str(e));
+}
+
+/* ---- the stage's process ---- */
+
+pid_t lab_stage(struct lab *lab, const char *mode)
+{
+    pid_t pid = fork();
+
+    if (!pid) {
+        execl("/proc/self/exe", "stage", "stage", mode, "--brokers", lab->brokers, "--registry",
+              lab->registry_url, "--state-dir", lab->dir, "--failures-topic", "failures",
+              "--retry-topic", "retry", "--log-level", "warn", (char *)NULL);
+        _exit(127);
+    }
+    if (pid < 0)
+        DIE("fork");
+    return pid;
+}
+
+int lab_wait(pid_t pid)
+{
+    int64_t until = mill_tick_ms() + 30000;
+    int status = 0;
+
+    while (waitpid(pid, &status, WNOHANG) != pid) {
+        if (mill_tick_ms() > until) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            DIE("the stage did not end");
+        }
+        usleep(10000);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+int lab_stop(pid_t pid, int sig)
+{
+    kill(pid, sig);
+    return lab_wait(pid);
+}
+
+/* ---- reading back ---- */
+
+static void lab_take(struct lab_record *r, const rd_kafka_message_t *m)
+{
+    rd_kafka_headers_t *hdrs = NULL;
+    rd_kafka_timestamp_type_t type;
+    size_t at = 0;
+
+    memset(r, 0, sizeof *r);
+    mill_str_cut((struct mill_str){m->key, m->key_len}, r->key, sizeof r->key);
+    r->value_bytes = m->len;
+    memcpy(r->value, m->payload ? m->payload : "", m->len < sizeof r->value ? m->len : 0);
+    r->partition = m->partition;
+    r->timestamp_ms = rd_kafka_message_timestamp(m, &type);
+    rd_kafka_message_headers(m, &hdrs);
+    for (size_t i = 0; hdrs && i < rd_kafka_header_cnt(hdrs); i++) {
+        const char *name;
+        const void *value;
+        size_t n;
+        rd_kafka_header_get_all(hdrs, i, &name, &value, &n);
+        at += (size_t)snprintf(r->headers + at, sizeof r->headers - at, "%s=%.*s\n", name, (int)n,
+                               (const char *)value);
+    }
+}
+
+static rd_kafka_t *lab_consumer(struct lab *lab, const char *topic)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
+    rd_kafka_conf_t *rc = rd_kafka_conf_new();
+    char text[256];
+    rd_kafka_t *rk;
+
+    rd_kafka_conf_set(rc, "bootstrap.servers", lab->brokers, text, sizeof text);
+    rd_kafka_conf_set(rc, "group.id", "lab", text, sizeof text);
+    rd_kafka_conf_set(rc, "enable.auto.commit", "false", text, sizeof text);
+    rd_kafka_conf_set(rc, "fetch.wait.max.ms", "50", text, sizeof text);
+    rk = rd_kafka_new(RD_KAFKA_CONSUMER, rc, text, sizeof text);
+    rd_kafka_poll_set_consumer(rk);
+    for (int p = 0; p < 4; p++)
+        rd_kafka_topic_partition_list_add(list, topic, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_assign(rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return rk;
+}
+
+size_t lab_read(struct lab *lab, const char *topic, struct lab_record *v, size_t most, size_t n)
+{
+    rd_kafka_t *rk = lab_consumer(lab, topic);
+    int64_t until = mill_tick_ms() + WAIT_MS, settle = 0;
+    size_t got = 0;
+
+    /* Half a second longer than needed, so that a record too many would show. */
+    while (got < most && mill_tick_ms() < until && (!settle || mill_tick_ms() < settle)) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 50);
+        if (m && !m->err)
+            lab_take(&v[got++], m);
+        if (m)
+            rd_kafka_message_destroy(m);
+        if (got >= n && !settle)
+            settle = mill_tick_ms() + 500;
+    }
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    return got;
+}

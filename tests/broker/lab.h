@@ -1,0 +1,48 @@
+/**
+ * @file lab.h
+ * @brief A mock cluster, a registry and a stage process, for tests of the runtime's loop.
+ *
+ * Model: the mock does not isolate aborted records nor keep transactional offsets (style.md § 3):
+ * what is said here is the loop's shape, fencing and retriable paths. Exactly-once is proved on a
+ * real broker, in e2e.
+ */
+#ifndef LAB_H
+#define LAB_H
+
+#include "base/buf.h"
+#include "stage.h"
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <sys/types.h>
+
+struct lab {
+    rd_kafka_t *rk; /**< owns the mock cluster; also the producer of the tests */
+    rd_kafka_mock_cluster_t *mock;
+    struct mill_server *registry;
+    char brokers[256], registry_url[64], dir[64];
+};
+
+/** A record read back. */
+struct lab_record {
+    char key[64], value[256], headers[2048];
+    size_t value_bytes;
+    int32_t partition;
+    int64_t timestamp_ms;
+};
+
+void lab_open(struct lab *lab);
+void lab_close(struct lab *lab);
+void lab_topic(struct lab *lab, const char *topic, int partitions);
+/** @brief Produce, and wait until it is there. headers: "name=value" texts, ends with NULL. */
+void lab_produce(struct lab *lab, const char *topic, int32_t partition, struct mill_str key,
+                 struct mill_str value, const char *const *headers);
+/** @brief Start this test program again as a stage process. @return its pid */
+pid_t lab_stage(struct lab *lab, const char *mode);
+/** @brief Stop it. @param sig SIGTERM or SIGKILL. @return exit code, or -signal */
+int lab_stop(pid_t pid, int sig);
+/** @brief Wait for a process that ends by itself, up to 30 s. */
+int lab_wait(pid_t pid);
+/** @brief Read up to most records of a topic from the start; waits until n are there, or 20 s. */
+size_t lab_read(struct lab *lab, const char *topic, struct lab_record *v, size_t most, size_t n);
+
+#endif

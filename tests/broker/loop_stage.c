@@ -1,0 +1,110 @@
+/* The stage that test_loop runs as a process: what it does with a note is the note's first word. */
+#include "loop_stage.h"
+#include "base/clock.h"
+
+static const struct mill_field note_fields[] = {
+    {.name = "text", .kind = MILL_STRING, .off = offsetof(struct note, text)},
+    {0},
+};
+const struct mill_desc note_desc = {
+    .name = "Note",
+    .avsc = "{\"type\":\"record\",\"name\":\"Note\",\"fields\":[{\"name\":\"text\",\"type\":"
+            "\"string\"}]}",
+    .size = sizeof(struct note),
+    .fields = note_fields,
+};
+
+enum { OUT_NOTES };
+static const struct mill_port in_ports[] = {{"notes", "notes", &note_desc}, {0}};
+static const struct mill_port out_ports[] = {{"copies", "copies", &note_desc}, {0}};
+static const struct mill_port intents[] = {
+    {"copies", "copies", &note_desc}, {"intents", "intents", &note_desc}, {0}};
+
+struct note_state {
+    const struct mill_record *waiting[64];
+    size_t n;
+};
+
+static enum mill_verdict note_copy(struct mill_ctx *ctx, const struct mill_record *in,
+                                   struct mill_err *err)
+{
+    return mill_emit(ctx, OUT_NOTES, in->key, in->value, err) ? MILL_RETRY : MILL_DONE;
+}
+
+static enum mill_verdict note_on_record(struct mill_ctx *ctx, const struct mill_record *in,
+                                        struct mill_err *err)
+{
+    const struct note *note = in->value;
+
+    if (mill_str_is(note->text, "reject")) {
+        mill_fail(err, MILL_E_DATA, "text", "asked to reject");
+        return MILL_REJECT;
+    }
+    if (mill_str_is(note->text, "retry") && in->attempt == 0) {
+        (void)!mill_emit(ctx, OUT_NOTES, in->key, note, err); /* must not be seen */
+        mill_fail(err, MILL_E_IO, "text", "asked to retry");
+        return MILL_RETRY;
+    }
+    if (mill_str_is(note->text, "stop")) {
+        mill_fail(err, MILL_E_CONFIG, "text", "asked to stop");
+        return MILL_STOP;
+    }
+    if (mill_str_is(note->text, "later") && in->timestamp_us / 1000 + 1500 > mill_now_us() / 1000) {
+        mill_wait_until(ctx, in->timestamp_us / 1000 + 1500);
+        return MILL_LATER;
+    }
+    return note_copy(ctx, in, err);
+}
+
+MILL_STAGE(notes) = {
+    .name = "notes",
+    .summary = "copies notes, or does what they ask",
+    .in = in_ports,
+    .out = out_ports,
+    .on_record = note_on_record,
+};
+
+/* The same as a stage that announces first, and settles later. */
+static enum mill_verdict pend_on_batch(struct mill_ctx *ctx, const struct mill_record *const *in,
+                                       size_t n, struct mill_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mill_emit(ctx, 1, in[i]->key, in[i]->value, err))
+            return MILL_STOP;
+    return MILL_DONE;
+}
+
+static enum mill_verdict pend_on_record(struct mill_ctx *ctx, const struct mill_record *in,
+                                        struct mill_err *err)
+{
+    struct note_state *s = mill_state(ctx);
+
+    if (s->n == sizeof s->waiting / sizeof *s->waiting)
+        return note_copy(ctx, in, err);
+    s->waiting[s->n++] = in;
+    return MILL_PENDING;
+}
+
+static enum mill_verdict pend_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
+{
+    struct note_state *s = mill_state(ctx);
+
+    (void)wait_ms;
+    while (s->n) { /* newest first: order of settling is free */
+        const struct mill_record *in = s->waiting[--s->n];
+        mill_current(ctx, in);
+        mill_settle(ctx, in, note_on_record(ctx, in, err), err);
+    }
+    return MILL_DONE;
+}
+
+MILL_STAGE(pend) = {
+    .name = "pend",
+    .summary = "announces, then copies notes later",
+    .in = in_ports,
+    .out = intents,
+    .state_size = sizeof(struct note_state),
+    .on_batch = pend_on_batch,
+    .on_record = pend_on_record,
+    .on_poll = pend_on_poll,
+};

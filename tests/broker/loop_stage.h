@@ -1,0 +1,13 @@
+/** @file loop_stage.h  @brief The stages that test_loop runs as processes. */
+#ifndef LOOP_STAGE_H
+#define LOOP_STAGE_H
+
+#include "stage.h"
+
+struct note {
+    struct mill_str text;
+};
+extern const struct mill_desc note_desc;
+extern const struct mill_stage mill_stage_notes, mill_stage_pend;
+
+#endif

@@ -1,0 +1,242 @@
+/* The loop on a mock cluster: verdicts, failure records, waiting, settling, aborts, fencing. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "avro/codec.h"
+#include "base/clock.h"
+#include "lab.h"
+#include "loop_stage.h"
+
+static struct lab lab;
+
+/* A framed note; text under 60 bytes. @own static buffer */
+static struct mill_str framed(const char *text)
+{
+    static char b[80];
+    size_t n = strlen(text);
+
+    memcpy(b, "\0\0\0\0\1", 5);
+    b[5] = (char)(n * 2); /* zigzag length, one byte */
+    memcpy(b + 6, text, n);
+    return (struct mill_str){b, n + 6};
+}
+
+static void put(int32_t partition, const char *key, const char *text)
+{
+    lab_produce(&lab, "notes", partition, mill_str(key), framed(text), NULL);
+}
+
+static bool has(const struct lab_record *r, const char *line)
+{
+    return strstr(r->headers, line) != NULL;
+}
+
+static const struct lab_record *by_key(const struct lab_record *v, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(v[i].key, key))
+            return &v[i];
+    return NULL;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    lab_open(&lab);
+    lab_topic(&lab, "notes", 4);
+    lab_topic(&lab, "retry", 4);
+    lab_topic(&lab, "copies", 4);
+    lab_topic(&lab, "intents", 4);
+    lab_topic(&lab, "failures", 4);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    lab_close(&lab);
+    return 0;
+}
+
+static void copies_keep_key_partition_and_headers(void **state)
+{
+    static const char *const headers[] = {"traceparent=00-aa-bb-01", "other=x", NULL};
+    struct lab_record v[8];
+    pid_t pid = lab_stage(&lab, "notes");
+
+    (void)state;
+    lab_produce(&lab, "notes", 0, MILL_STR("id-1/0"), framed("a"), headers);
+    put(1, "id-1/1", "b");
+    put(2, "id-2", "c");
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    /* The key's part before the slash decides: all of a request lies together. */
+    assert_int_equal(by_key(v, 3, "id-1/0")->partition, by_key(v, 3, "id-1/1")->partition);
+    assert_true(has(by_key(v, 3, "id-1/0"), "traceparent=00-aa-bb-01\n"));
+    assert_false(has(by_key(v, 3, "id-1/0"), "other="));
+    assert_true(has(by_key(v, 3, "id-2"), "mill.origin="));
+    assert_true(has(by_key(v, 3, "id-2"), "/2/0/"));
+}
+
+static void failures_keep_bytes_and_say_why(void **state)
+{
+    static const char *const headers[] = {"mine=kept", "mill.attempt=7", NULL};
+    struct lab_record v[8];
+    const struct lab_record *r;
+    pid_t pid = lab_stage(&lab, "notes");
+
+    (void)state;
+    put(0, "k1", "reject");
+    lab_produce(&lab, "notes", 1, MILL_STR("k2"), MILL_STR("\0\0\0\0\11junk"), NULL);
+    lab_produce(&lab, "notes", 2, MILL_STR("k3"), MILL_STR("\0\0\0\0\1\40short"), headers);
+    lab_produce(&lab, "notes", 3, MILL_STR("k4"), (struct mill_str){0}, NULL);
+    lab_produce(&lab, "notes", 0, MILL_STR("k5"), MILL_STR("no frame"), NULL);
+    put(1, "k6", "retry");
+    put(1, "k7", "after");
+    assert_int_equal(lab_read(&lab, "failures", v, 8, 6), 6);
+    r = by_key(v, 6, "k1");
+    assert_non_null(r);
+    assert_true(has(r, "mill.class=poison\n") && has(r, "mill.stage=notes\n"));
+    assert_true(has(r, "mill.attempt=1\n") && has(r, "__connect.errors.topic=notes\n"));
+    assert_true(has(r, "__connect.errors.partition=0\n"));
+    assert_true(has(r, "__connect.errors.exception.message=text: asked to reject\n"));
+    assert_memory_equal(r->value, framed("reject").p, framed("reject").n);
+    r = by_key(v, 6, "k2");
+    assert_memory_equal(r->value, "\0\0\0\0\11junk", 9);
+    r = by_key(v, 6, "k3");
+    assert_true(has(r, "mine=kept\n") && has(r, "mill.attempt=8\n"));
+    assert_false(has(r, "mill.attempt=7\n"));
+    assert_int_equal(by_key(v, 6, "k4")->value_bytes, 0);
+    assert_non_null(by_key(v, 6, "k5"));
+    r = by_key(v, 6, "k6");
+    assert_true(has(r, "mill.class=transient\n"));
+    /* The partition moved on, and what the RETRY had emitted was withdrawn. */
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
+    assert_string_equal(v[0].key, "k7");
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
+static void comes_back_by_the_retry_topic(void **state)
+{
+    static const char *const headers[] = {"mill.attempt=1", "mill.origin=x/1/2/3",
+                                          "__connect.errors.topic=notes",
+                                          "__connect.errors.offset=5", NULL};
+    struct lab_record v[4];
+    pid_t pid = lab_stage(&lab, "notes");
+
+    (void)state;
+    lab_produce(&lab, "retry", 2, MILL_STR("r1"), framed("retry"), headers);
+    lab_produce(&lab, "retry", 2, MILL_STR("r2"), framed("reject"), headers);
+    assert_int_equal(lab_read(&lab, "copies", v, 4, 1), 1);
+    assert_true(has(&v[0], "mill.origin=x/1/2/3\n"));
+    assert_int_equal(lab_read(&lab, "failures", v, 4, 1), 1);
+    /* The place named is where it failed first, not the retry topic. */
+    assert_true(has(&v[0], "__connect.errors.topic=notes\n"));
+    assert_true(has(&v[0], "__connect.errors.offset=5\n") && has(&v[0], "mill.attempt=2\n"));
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
+static void waits_without_blocking_other_partitions(void **state)
+{
+    struct lab_record v[8];
+    int64_t began = mill_now_us() / 1000;
+    pid_t pid = lab_stage(&lab, "notes");
+
+    (void)state;
+    put(0, "w1", "later");
+    put(0, "w2", "behind");
+    put(1, "w3", "free");
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_true(by_key(v, 3, "w1")->timestamp_ms - began >= 1500);
+    assert_true(by_key(v, 3, "w2")->timestamp_ms >= by_key(v, 3, "w1")->timestamp_ms);
+    assert_true(by_key(v, 3, "w3")->timestamp_ms <= by_key(v, 3, "w1")->timestamp_ms);
+}
+
+static void stop_ends_the_process_with_its_code(void **state)
+{
+    pid_t pid = lab_stage(&lab, "notes");
+    struct lab_record v[2];
+
+    (void)state;
+    put(0, "s1", "stop");
+    assert_int_equal(lab_wait(pid), MILL_EXIT_CONFIG);
+    assert_int_equal(lab_read(&lab, "failures", v, 2, 0), 0);
+}
+
+static void settles_later_after_announcing(void **state)
+{
+    struct lab_record v[16];
+    pid_t pid = lab_stage(&lab, "pend");
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        put(i % 4, (const char *[]){"p0", "p1", "p2", "p3", "p4"}[i], i == 3 ? "reject" : "go");
+    assert_int_equal(lab_read(&lab, "copies", v, 16, 4), 4);
+    assert_int_equal(lab_read(&lab, "intents", v, 16, 5), 5);
+    assert_int_equal(lab_read(&lab, "failures", v, 16, 1), 1);
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
+static void an_abortable_error_is_written_again(void **state)
+{
+    struct lab_record v[8];
+    pid_t pid;
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
+                                      RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    rd_kafka_mock_push_request_errors(lab.mock, 28 /* TxnOffsetCommit */, 1,
+                                      RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    pid = lab_stage(&lab, "notes");
+    put(0, "a1", "one");
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
+static void no_permission_ends_the_process(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(lab.mock, 28 /* TxnOffsetCommit */, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    pid = lab_stage(&lab, "notes");
+    put(0, "a2", "one");
+    assert_int_equal(lab_wait(pid), MILL_EXIT_NOPERM);
+}
+
+static void a_fenced_producer_ends_the_process(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(lab.mock, 26 /* EndTxn */, 1,
+                                      RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    pid = lab_stage(&lab, "notes");
+    put(0, "f1", "one");
+    assert_int_equal(lab_wait(pid), MILL_EXIT_TEMP);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        T(copies_keep_key_partition_and_headers), T(failures_keep_bytes_and_say_why),
+        T(comes_back_by_the_retry_topic),         T(waits_without_blocking_other_partitions),
+        T(stop_ends_the_process_with_its_code),   T(settles_later_after_announcing),
+        T(an_abortable_error_is_written_again),   T(a_fenced_producer_ends_the_process),
+    };
+
+    if (argc > 2 && !strcmp(argv[1], "stage"))
+        return mill_stage_main(argc - 2, argv + 2,
+                               !strcmp(argv[2], "pend") ? &mill_stage_pend : &mill_stage_notes);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
