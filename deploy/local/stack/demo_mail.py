@@ -44,7 +44,7 @@ def post_mail() -> str:
         with urllib.request.urlopen(req, timeout=30) as r:
             answer = json.load(r)
             say(f"POST {req.full_url}  →  {r.status} {json.dumps(answer)}")
-            return answer["request_id"]
+            return answer["id"]
     except urllib.error.HTTPError as e:
         sys.exit(f"demo: POST was answered {e.code}: {e.read().decode(errors='replace')}")
 
