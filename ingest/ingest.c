@@ -130,7 +130,7 @@ static int ingest_main(struct mill_opts *opts, const struct mill_opt_set *sets,
 
     switch (mode) {
     case MILL_MODE_HELP:
-        mill_opts_help("mill-ingest", ingest_summary, sets, stdout);
+        mill_opts_help("ingest", ingest_summary, sets, stdout);
         printf("\n  --hash-password   read a password, print its secret for the credentials file\n"
                "  --new-api-key     print a new API key and its secret\n");
         return MILL_EXIT_OK;

@@ -179,21 +179,21 @@ static void publish_register(struct ingest_publisher *p, int64_t now)
 static void publish_watch(struct ingest_publisher *p, int64_t now)
 {
     bool was = atomic_load(&p->broker_up);
-    bool up = true;
+    bool answers = true, up;
 
     if (now < p->next_watch_ms)
         return;
-    for (size_t i = 0; i < INGEST_PORTS && up; i++)
-        up = mill_producer_ready(p->producer, p->conf.topic[i], PUBLISH_WATCH_MS);
-    /* A broker that acknowledged meanwhile is there, however slow its metadata. */
-    if (!up && was && atomic_load(&p->delivered) != p->delivered_seen)
-        up = true;
+    for (size_t i = 0; i < INGEST_PORTS && answers; i++)
+        answers = mill_producer_ready(p->producer, p->conf.topic[i], PUBLISH_WATCH_MS);
+    /* A broker that acknowledged meanwhile was there, however slow its metadata: look again soon.
+     */
+    up = answers || (was && atomic_load(&p->delivered) != p->delivered_seen);
     p->delivered_seen = atomic_load(&p->delivered);
     atomic_store(&p->broker_up, up);
     if (up != was)
         mill_log(up ? MILL_INFO : MILL_WARN, up ? "broker_up" : "broker_away", NULL,
                  up ? "the broker takes records" : "the broker or a topic is away");
-    p->next_watch_ms = mill_tick_ms() + (up ? PUBLISH_PAUSE_UP_MS : PUBLISH_PAUSE_AWAY_MS);
+    p->next_watch_ms = mill_tick_ms() + (answers ? PUBLISH_PAUSE_UP_MS : PUBLISH_PAUSE_AWAY_MS);
 }
 
 void ingest_publisher_tick(struct ingest_publisher *p)
