@@ -189,6 +189,55 @@ static void request_content(const struct rules_walk *w)
         rules_attachment(w, MILL_AT_N(NULL, "attachments", i), &r->attachments.v[i]);
 }
 
+static size_t request_map_bytes(struct mill_map m)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m.n; i++)
+        n += m.v[i].key.n + m.v[i].value.n + 2;
+    return n;
+}
+
+static size_t request_list_bytes(struct mill_addresses list)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < list.n; i++)
+        n += list.v[i].email.n + list.v[i].name.n + 2;
+    return n;
+}
+
+/** What every message of the request carries. */
+static size_t request_shared_bytes(const struct mill_request *r)
+{
+    size_t n = r->request_id.n + r->tenant.n + r->client.n + r->fingerprint.n + r->from.email.n +
+               r->from.name.n + r->subject.n + r->text.n + r->html.n + r->template_id.n +
+               r->template_data.n + r->resend_id.n + request_list_bytes(r->reply_to) +
+               request_map_bytes(r->headers) + request_map_bytes(r->metadata);
+
+    for (size_t i = 0; i < r->categories.n; i++)
+        n += r->categories.v[i].n + 1;
+    for (size_t i = 0; i < r->attachments.n; i++) {
+        const struct mill_attachment *a = &r->attachments.v[i];
+        n += a->filename.n + a->type.n + a->disposition.n + a->content_id.n + a->content.n;
+        n += a->ref ? a->ref->sha256.n + a->ref->key.n : 0;
+    }
+    return n;
+}
+
+size_t mill_request_bytes(const struct mill_request *r)
+{
+    size_t n = request_shared_bytes(r);
+
+    for (size_t i = 0; i < r->personalizations.n; i++) {
+        const struct mill_personalization *p = &r->personalizations.v[i];
+        n += request_list_bytes(p->to) + request_list_bytes(p->cc) + request_list_bytes(p->bcc);
+        n += p->subject.n + p->data.n + request_map_bytes(p->headers) +
+             request_map_bytes(p->metadata);
+    }
+    return n;
+}
+
 /** What the provider will carry: texts as they are, attachments as base64. */
 static void request_mail_size(const struct rules_walk *w)
 {
@@ -206,6 +255,17 @@ static void request_mail_size(const struct rules_walk *w)
         return;
     mill_faults_add(w->out, NULL, "the mail with its attachments is not below 30 MB");
     w->out->too_large = true;
+}
+
+/** A record of 2 MiB may ask for a thousand messages of that size: more than a batch can hold. */
+static void request_split_size(const struct rules_walk *w)
+{
+    const struct mill_request *r = w->request;
+    uint64_t bytes = (uint64_t)request_shared_bytes(r) * r->personalizations.n;
+
+    if (r->personalizations.n > 1 && bytes > MILL_SPLIT_BYTES_MAX)
+        mill_faults_add(w->out, MILL_AT(NULL, "personalizations"),
+                        "the messages together are over 128 MiB: send it in parts");
 }
 
 void mill_request_check(const struct mill_request *r, const struct mill_rules *rules,
@@ -228,45 +288,5 @@ void mill_request_check(const struct mill_request *r, const struct mill_rules *r
     request_expires_at(&w, r->send_at);
     request_personalizations(&w);
     request_mail_size(&w);
-}
-
-static size_t request_map_bytes(struct mill_map m)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < m.n; i++)
-        n += m.v[i].key.n + m.v[i].value.n + 2;
-    return n;
-}
-
-static size_t request_list_bytes(struct mill_addresses list)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < list.n; i++)
-        n += list.v[i].email.n + list.v[i].name.n + 2;
-    return n;
-}
-
-size_t mill_request_bytes(const struct mill_request *r)
-{
-    size_t n = r->request_id.n + r->tenant.n + r->client.n + r->fingerprint.n + r->from.email.n +
-               r->from.name.n + r->subject.n + r->text.n + r->html.n + r->template_id.n +
-               r->template_data.n + r->resend_id.n + request_list_bytes(r->reply_to) +
-               request_map_bytes(r->headers) + request_map_bytes(r->metadata);
-
-    for (size_t i = 0; i < r->categories.n; i++)
-        n += r->categories.v[i].n + 1;
-    for (size_t i = 0; i < r->attachments.n; i++) {
-        const struct mill_attachment *a = &r->attachments.v[i];
-        n += a->filename.n + a->type.n + a->disposition.n + a->content_id.n + a->content.n;
-        n += a->ref ? a->ref->sha256.n + a->ref->key.n : 0;
-    }
-    for (size_t i = 0; i < r->personalizations.n; i++) {
-        const struct mill_personalization *p = &r->personalizations.v[i];
-        n += request_list_bytes(p->to) + request_list_bytes(p->cc) + request_list_bytes(p->bcc);
-        n += p->subject.n + p->data.n + request_map_bytes(p->headers) +
-             request_map_bytes(p->metadata);
-    }
-    return n;
+    request_split_size(&w);
 }

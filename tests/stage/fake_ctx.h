@@ -56,7 +56,8 @@ void fake_forget(struct mill_ctx *ctx);
 
 /** A record into the n-th table of the spec, as if its topic had it. */
 void fake_table_put(struct mill_ctx *ctx, size_t table, const char *key, const void *value);
-/** The table has not read what is in it so far: only a catch-up shows it. @return catch-ups so far */
+/** The table has not read what is in it so far: only a catch-up shows it. @return catch-ups so far
+ */
 unsigned fake_table_behind(struct mill_ctx *ctx, size_t table);
 /** Value of a counter or gauge of the spec. */
 double fake_metric(const struct mill_ctx *ctx, size_t metric, size_t label);

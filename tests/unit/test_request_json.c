@@ -294,6 +294,18 @@ static json_t *with_text(const char *member, const char *key, size_t n)
     return json;
 }
 
+/** n mails of one recipient each that share a text. */
+static json_t *with_mails(size_t n, size_t text_bytes)
+{
+    json_t *json = with_text("text", NULL, text_bytes), *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:s}", "to", "c@d.co"));
+    json_object_set_new(json, "to", json_null());
+    json_object_set_new(json, "personalizations", list);
+    return json;
+}
+
 static void expect(json_t *json, const char *want)
 {
     struct mill_arena arena = {0};
@@ -324,6 +336,10 @@ static void limits(void **state)
     expect(with_text("headers", "X", 8193), "headers.X");
     expect(with_text("text", NULL, MILL_MAIL_BYTES_MAX - 1), "");
     expect(with_text("text", NULL, MILL_MAIL_BYTES_MAX), "*");
+
+    /* 1000 mails of 128 KiB and a request with them are below 128 MiB, of 132 KiB not */
+    expect(with_mails(1000, 128 << 10), "");
+    expect(with_mails(1000, 132 << 10), "personalizations");
 
     /* request and personalization together, where the second replaces a key of the first */
     json = with_text("metadata", "k", 9000);
