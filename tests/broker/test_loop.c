@@ -232,7 +232,8 @@ int main(int argc, char **argv)
         T(copies_keep_key_partition_and_headers), T(failures_keep_bytes_and_say_why),
         T(comes_back_by_the_retry_topic),         T(waits_without_blocking_other_partitions),
         T(stop_ends_the_process_with_its_code),   T(settles_later_after_announcing),
-        T(an_abortable_error_is_written_again),   T(a_fenced_producer_ends_the_process),
+        T(an_abortable_error_is_written_again),   T(no_permission_ends_the_process),
+        T(a_fenced_producer_ends_the_process),
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))
