@@ -170,14 +170,30 @@ static GMimePart *leaf(const char *type, const char *subtype, struct mill_str by
     return part;
 }
 
+/** Lines of a text end in CRLF inside of a mail, in base64 too. @own new (g_string_free) */
+static GString *canonical(struct mill_str s)
+{
+    GString *out = g_string_sized_new(s.n + s.n / 16 + 16);
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r')) {
+            g_string_append_c(out, '\r');
+        }
+        g_string_append_c(out, s.p[i]);
+    }
+    return out;
+}
+
 /** The charset is said to be what it is: GMime's text part would guess another for short texts. */
 static GMimeObject *text_leaf(const char *subtype, struct mill_str s)
 {
-    GMimePart *part = leaf("text", subtype, s);
+    GString *lines = canonical(s);
+    GMimePart *part = leaf("text", subtype, (struct mill_str){lines->str, lines->len});
 
     g_mime_object_set_content_type_parameter(GMIME_OBJECT(part), "charset", "utf-8");
     g_mime_part_set_content_encoding(
         part, g_mime_part_get_best_content_encoding(part, GMIME_ENCODING_CONSTRAINT_7BIT));
+    g_string_free(lines, TRUE);
     return GMIME_OBJECT(part);
 }
 

@@ -1,0 +1,382 @@
+/** @file test_providers.c  @brief What each provider is asked, and what its answers mean. */
+#include "cases.h"
+#include "send/message_id.h"
+#include "send/provider.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define S(lit)                                                                                     \
+    {                                                                                              \
+        (lit), sizeof(lit) - 1                                                                     \
+    }
+
+static const struct mill_address to[] = {{S("a@x.example"), S("Ann \"A\"")},
+                                         {S("b@x.example"), S("")}};
+static const struct mill_address cc[] = {{S("c@x.example"), {NULL, 0}}};
+static const struct mill_address bcc[] = {{S("d@x.example"), {NULL, 0}},
+                                          {S("a@x.example"), {NULL, 0}}};
+static const struct mill_address reply[] = {{S("r@x.example"), {NULL, 0}},
+                                            {S("s@x.example"), {NULL, 0}}};
+static const struct mill_str categories[] = {S("news"), S("weekly")};
+static const struct mill_pair headers[] = {{S("X-Shop"), S("7")}};
+static const struct mill_pair metadata[] = {{S("order"), S("17")}, {S("mill_tenant"), S("forged")}};
+static const struct mill_attachment attachments[] = {
+    {.filename = S("a.bin"), .type = S("application/x-a"), .content = S("\0\1\2")},
+    {.filename = S("p.png"),
+     .type = S("image/png"),
+     .disposition = S("inline"),
+     .content_id = S("pic"),
+     .content = S("png")},
+};
+
+static struct mill_message full(void)
+{
+    return (struct mill_message){
+        .message_id = S("r-1/0"),
+        .request_id = S("r-1"),
+        .tenant = S("acme"),
+        .from = {S("from@x.example"), S("Fr\xc3\xb6m")},
+        .to = {to, 2},
+        .cc = {cc, 1},
+        .bcc = {bcc, 2},
+        .reply_to = {reply, 2},
+        .subject = S("Gr\xc3\xbc\xc3\x9f"
+                     "e"),
+        .text = S("Text\n"),
+        .html = S("<p>Html</p>"),
+        .template_id = S("d-1"),
+        .template_data = S("{\"n\":1}"),
+        .categories = {categories, 2},
+        .headers = {headers, 1},
+        .metadata = {metadata, 2},
+        .attachments = {attachments, 2},
+    };
+}
+
+static struct mill_message small(void)
+{
+    return (struct mill_message){
+        .message_id = S("r-1/0"),
+        .from = {S("from@x.example"), {NULL, 0}},
+        .to = {cc, 1},
+        .reply_to = {reply, 1},
+        .subject = S("Hi"),
+        .html = S("<p>"),
+    };
+}
+
+static void release(struct mill_outgoing *out)
+{
+    mill_buf_release(&out->body);
+    mill_arena_release(&out->mem);
+}
+
+static const struct mill_account account = {
+    .url = "http://127.0.0.1:1", .user = "u", .secret = "SG.fake"};
+
+static void sendgrid_body(const struct mill_message *m, const char *want)
+{
+    struct mill_outgoing out = {0};
+    struct mill_err err = {0};
+    char *got = NULL;
+    json_t *v = NULL;
+
+    assert_int_equal(mill_provider_sendgrid.build(&account, m, 0, &out, &err), MILL_OK);
+    assert_string_equal(out.http.url, "http://127.0.0.1:1/v3/mail/send");
+    assert_true(mill_str_is(mill_map_get(out.http.headers, "Authorization"), "Bearer SG.fake"));
+    v = json_loadb(out.http.body.p, out.http.body.n, JSON_REJECT_DUPLICATES, NULL);
+    got = json_dumps(v, JSON_COMPACT);
+    assert_string_equal(got, want);
+    free(got);
+    json_decref(v);
+    release(&out);
+}
+
+static void sendgrid_bodies(void **state)
+{
+    struct mill_message m = full();
+
+    (void)state;
+    sendgrid_body(
+        &m,
+        "{\"personalizations\":[{\"to\":[{\"email\":\"a@x.example\",\"name\":\"Ann \\\"A\\\"\"},"
+        "{\"email\":\"b@x.example\"}],\"cc\":[{\"email\":\"c@x.example\"}],"
+        "\"bcc\":[{\"email\":\"d@x.example\"},{\"email\":\"a@x.example\"}],"
+        "\"custom_args\":{\"mill_message_id\":\"r-1/0\",\"mill_tenant\":\"acme\","
+        "\"order\":\"17\"},\"dynamic_template_data\":{\"n\":1}}],"
+        "\"from\":{\"email\":\"from@x.example\",\"name\":\"Fr\xc3\xb6m\"},"
+        "\"reply_to_list\":[{\"email\":\"r@x.example\"},{\"email\":\"s@x.example\"}],"
+        "\"subject\":\"Gr\xc3\xbc\xc3\x9f"
+        "e\","
+        "\"content\":[{\"type\":\"text/plain\",\"value\":\"Text\\n\"},"
+        "{\"type\":\"text/html\",\"value\":\"<p>Html</p>\"}],"
+        "\"attachments\":[{\"content\":\"AAEC\",\"filename\":\"a.bin\","
+        "\"type\":\"application/x-a\"},{\"content\":\"cG5n\",\"filename\":\"p.png\","
+        "\"type\":\"image/png\",\"disposition\":\"inline\",\"content_id\":\"pic\"}],"
+        "\"template_id\":\"d-1\",\"headers\":{\"X-Shop\":\"7\"},"
+        "\"categories\":[\"news\",\"weekly\"]}");
+    m = small();
+    sendgrid_body(&m, "{\"personalizations\":[{\"to\":[{\"email\":\"c@x.example\"}],"
+                      "\"custom_args\":{\"mill_message_id\":\"r-1/0\"}}],"
+                      "\"from\":{\"email\":\"from@x.example\"},"
+                      "\"reply_to\":{\"email\":\"r@x.example\"},\"subject\":\"Hi\","
+                      "\"content\":[{\"type\":\"text/html\",\"value\":\"<p>\"}]}");
+}
+
+/** What cannot be put into the provider's form is refused before a call. */
+static void unbuildable(void **state)
+{
+    static const struct mill_attachment away[] = {{.filename = S("a")}};
+    struct mill_message m[5] = {full(), full(), full(), full(), full()};
+    const struct mill_provider *const p[5] = {&mill_provider_sendgrid, &mill_provider_sendgrid,
+                                              &mill_provider_smtp, &mill_provider_smtp,
+                                              &mill_provider_smtp};
+    static const struct mill_address evil[] = {{S("a@x\r\nRCPT TO:<z@x>"), {NULL, 0}}};
+
+    (void)state;
+    m[0].template_data = (struct mill_str)S("[]");
+    m[1].attachments = (struct mill_attachments){away, 1};
+    m[3].template_id = m[4].template_id = (struct mill_str){NULL, 0};
+    m[3].cc = (struct mill_addresses){evil, 1};
+    m[4].attachments = (struct mill_attachments){away, 1};
+    for (size_t i = 0; i < 5; i++) {
+        struct mill_outgoing out = {0};
+        struct mill_err err = {0};
+        assert_int_equal(p[i]->build(&account, &m[i], 0, &out, &err), MILL_E_DATA);
+        assert_true(err.text[0] != '\0');
+        release(&out);
+    }
+}
+
+static const struct answer {
+    const char *name;
+    const struct mill_provider *provider;
+    struct mill_http_reply reply;
+    enum mill_outcome want;
+    const char *id, *reason;
+} answers[] = {
+    {"200, the sandbox",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 200},
+     MILL_OUTCOME_ACCEPTED,
+     NULL,
+     NULL},
+    {"413",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 413},
+     MILL_OUTCOME_PERMANENT,
+     NULL,
+     "HTTP 413"},
+    {"403",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 403},
+     MILL_OUTCOME_PERMANENT,
+     NULL,
+     "HTTP 403"},
+    {"408",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 408},
+     MILL_OUTCOME_TRANSIENT,
+     NULL,
+     "HTTP 408"},
+    {"503",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 503},
+     MILL_OUTCOME_TRANSIENT,
+     NULL,
+     "HTTP 503"},
+    {"a body that is no JSON",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 400, .body = S("<html>")},
+     MILL_OUTCOME_PERMANENT,
+     NULL,
+     "HTTP 400"},
+    {"errors of a strange shape",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 400, .body = S("{\"errors\":{\"message\":[]}}")},
+     MILL_OUTCOME_PERMANENT,
+     NULL,
+     "HTTP 400"},
+    {"sent, no reply",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_LOST, .reason = "gone"},
+     MILL_OUTCOME_UNKNOWN,
+     NULL,
+     "gone"},
+    {"lost with a status",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_LOST, .status = 202, .reason = "cut"},
+     MILL_OUTCOME_UNKNOWN,
+     NULL,
+     "cut"},
+    {"not connected",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_UNSENT, .reason = "refused"},
+     MILL_OUTCOME_TRANSIENT,
+     NULL,
+     "refused"},
+    {"smtp 250",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_REPLIED, .status = 250},
+     MILL_OUTCOME_ACCEPTED,
+     NULL,
+     NULL},
+    {"smtp 550",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_REPLIED, .status = 550, .reason = "no\xff\n"},
+     MILL_OUTCOME_PERMANENT,
+     NULL,
+     "SMTP 550 no? "},
+    {"smtp 451",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_REPLIED, .status = 451, .reason = "later"},
+     MILL_OUTCOME_THROTTLED,
+     NULL,
+     "SMTP 451 later"},
+    {"smtp 421",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_REPLIED, .status = 421, .reason = "busy"},
+     MILL_OUTCOME_THROTTLED,
+     NULL,
+     "SMTP 421 busy"},
+    {"smtp 454",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_REPLIED, .status = 454, .reason = "tls"},
+     MILL_OUTCOME_TRANSIENT,
+     NULL,
+     "SMTP 454 tls"},
+    {"smtp 535",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_UNSENT, .status = 535, .reason = "auth"},
+     MILL_OUTCOME_CREDENTIAL,
+     NULL,
+     "SMTP 535 auth"},
+    {"smtp not connected",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_UNSENT, .reason = "no route"},
+     MILL_OUTCOME_TRANSIENT,
+     NULL,
+     "SMTP 0 no route"},
+    {"smtp lost behind the dot",
+     &mill_provider_smtp,
+     {.end = MILL_HTTP_LOST, .status = 354, .reason = "reset"},
+     MILL_OUTCOME_UNKNOWN,
+     NULL,
+     "SMTP 354 reset"},
+};
+
+static void answer_row(void **state)
+{
+    const struct answer *row = *state;
+    struct mill_arena mem = {0};
+    struct mill_answer got = {0};
+
+    row->provider->classify(&row->reply, &mem, &got);
+    assert_int_equal(got.outcome, row->want);
+    if (row->reason) {
+        assert_true(mill_str_is(got.reason, row->reason));
+    } else {
+        assert_null(got.reason.p);
+    }
+    mill_arena_release(&mem);
+}
+
+static void partly_refused(void **state)
+{
+    const struct mill_pair lines[] = {
+        {S("RCPT"), S("250 ok")},
+        {S("RCPT"), S("550-more")},
+        {S("RCPT"), S("550 no such user")},
+        {S("."), S("250 taken")},
+    };
+    const struct mill_http_reply r = {
+        .end = MILL_HTTP_REPLIED, .status = 250, .headers = {lines, 4}};
+    struct mill_arena mem = {0};
+    struct mill_answer got = {0};
+
+    (void)state;
+    mill_provider_smtp.classify(&r, &mem, &got);
+    assert_int_equal(got.outcome, MILL_OUTCOME_ACCEPTED);
+    assert_true(mill_str_is(got.reason, "1 refused, the first with: 550 no such user"));
+    mill_arena_release(&mem);
+}
+
+static void smtp_envelope(void **state)
+{
+    const char *const want[] = {"a@x.example", "b@x.example", "c@x.example", "d@x.example", NULL};
+    struct mill_message m = full();
+    struct mill_outgoing out = {0};
+    struct mill_err err = {0};
+    size_t i = 0;
+
+    (void)state;
+    m.template_id = (struct mill_str){NULL, 0};
+    assert_int_equal(mill_provider_smtp.build(&account, &m, 0, &out, &err), MILL_OK);
+    assert_string_equal(out.http.mail_from, "from@x.example");
+    for (; want[i]; i++) { /* each address once, hidden ones too */
+        assert_string_equal(out.http.rcpt[i], want[i]);
+    }
+    assert_null(out.http.rcpt[i]);
+    assert_string_equal(out.http.password, "SG.fake");
+    release(&out);
+}
+
+static const struct id {
+    const char *name, *id;
+    bool ok;
+} ids[] = {
+    {"ours", "0190c5b2-7f6a-7a3c-8f3e-1d2c3b4a5968/0", true},
+    {"of a foreign producer", "order:17~a.b_c-d/999", true},
+    {"no index", "r-1/", false},
+    {"no request", "/0", false},
+    {"no slash", "r-1", false},
+    {"two slashes", "r/1/0", false},
+    {"an index that is none", "r/1a", false},
+    {"an index too long", "r/12345678901", false},
+    {"space", "r 1/0", false},
+    {"not ASCII", "r\xc3\xbc/0", false},
+    {"empty", "", false},
+};
+
+static void id_row(void **state)
+{
+    const struct id *row = *state;
+
+    assert_int_equal(mill_message_id_ok(mill_str(row->id)), row->ok);
+    assert_false(mill_message_id_ok((struct mill_str){NULL, 0}));
+}
+
+/** Cut between characters, never in one. */
+static void answer_texts(void **state)
+{
+    struct mill_arena mem = {0};
+    char long_text[700];
+    struct mill_str got;
+
+    (void)state;
+    for (size_t i = 0; i + 1 < sizeof(long_text); i += 2) {
+        memcpy(long_text + i, "\xc3\xbc", 2);
+    }
+    for (size_t skip = 0; skip < 2; skip++) { /* at an even and at an odd place */
+        long_text[0] = 'x';
+        long_text[1] = 'y';
+        got = mill_answer_text(&mem, (struct mill_str){long_text + skip, sizeof(long_text) - skip});
+        assert_in_range(got.n, 299, 300);
+        assert_true(mill_str_utf8(got));
+    }
+    got = mill_answer_text(&mem, (struct mill_str){NULL, 0});
+    assert_true(got.n > 0);
+    mill_arena_release(&mem);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sendgrid_bodies), cmocka_unit_test(unbuildable),
+        cmocka_unit_test(partly_refused),  cmocka_unit_test(smtp_envelope),
+        cmocka_unit_test(answer_texts),
+    };
+
+    return TABLE(answers, answer_row) + TABLE(ids, id_row) + TESTS(tests);
+}
