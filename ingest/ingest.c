@@ -53,7 +53,7 @@ static int ingest_hash_password(void)
     line[strcspn(line, "\r\n")] = '\0';
     if (ingest_password_hash(mill_str(line), hash, &err)) {
         fprintf(stderr, "mill-ingest: %s\n", err.text);
-        return mill_exit_of(err.code);
+        return err.code == MILL_E_DATA ? MILL_EXIT_USAGE : mill_exit_of(err.code);
     }
     explicit_bzero(line, sizeof line);
     printf("%s\n", hash);
