@@ -163,10 +163,11 @@ static enum mill_code part_reject(struct mill_ctx *ctx, struct sink_part *p,
 {
     struct mill_err why = *err;
 
-    mill_log(MILL_WARN, "record_rejected",
-             MILL_KV(MILL_KS("topic", in->topic), MILL_KI("partition", in->partition),
-                     MILL_KI("offset", in->offset)),
-             "%s: %s", why.where, why.text);
+    if (!p->rejected.n) /* one line a range; the metric and the footer have them all */
+        mill_log(MILL_WARN, "record_rejected",
+                 MILL_KV(MILL_KS("topic", in->topic), MILL_KI("partition", in->partition),
+                         MILL_KI("offset", in->offset)),
+                 "%s: %s", why.where, why.text);
     mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_REJECTED, 1);
     mill_buf_printf(&p->rejected, "%s%lld", p->rejected.n ? "," : "", (long long)in->offset);
     return part_add_raw(ctx, p, MILL_OBJECT_REJECTED, in, mill_str(why.text), err);

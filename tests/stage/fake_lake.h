@@ -1,0 +1,38 @@
+/* What a sink meets outside, in memory: a bucket, the group's commit, a schema registry. All of it
+ * outlives the sink's context, so that a test can kill one and start the next. Each call that
+ * changes something is an "act"; a test may let the process die at any of them. */
+#ifndef MILL_FAKE_LAKE_H
+#define MILL_FAKE_LAKE_H
+
+#include "net/s3.h"
+
+enum { FAKE_OBJECTS = 4096, FAKE_SCHEMAS = 8 };
+
+struct fake_object {
+    char *key;
+    char *bytes;
+    size_t n;
+    char plan[80]; /**< of its metadata */
+};
+
+struct fake_lake {
+    struct fake_object objects[FAKE_OBJECTS];
+    size_t n;
+    int64_t offset; /**< committed; -1 = none */
+    char metadata[4096];
+    const char *schemas[FAKE_SCHEMAS]; /**< by id - 1 */
+    int acts;                          /**< done so far */
+    int die_at;                        /**< the act that is the last; 0 = none */
+    bool die_after;                    /**< that act still has its effect, but nobody hears of it */
+    bool dead;                         /**< nothing works any more: start anew */
+    bool s3_down, registry_down, commit_unknown;
+    bool stale; /**< the group refuses commits */
+};
+extern struct fake_lake fake_lake;
+
+/** As at the very beginning; frees the objects. */
+void fake_lake_reset(void);
+/** Value of a pair in an object's Parquet footer; "" if there is none. */
+const char *fake_footer(const struct fake_object *o, const char *key);
+
+#endif
