@@ -13,7 +13,7 @@ import urllib.request
 import uuid
 import warnings
 
-warnings.simplefilter("ignore")  # of the libraries' own imports
+warnings.showwarning = lambda *_, **__: None  # of the libraries about each other
 
 from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402
 from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: E402

@@ -87,6 +87,18 @@ static enum mill_code admin_partitions(struct mill_admin *a, const char *name, i
     return e ? mill_rd_fail_code(err, name, e) : MILL_OK;
 }
 
+/* The id as Kafka's own tools print it: base64 for URLs, where librdkafka gives '+' and '/'. */
+static void admin_topic_id(const rd_kafka_Uuid_t *id, struct mill_topic *out)
+{
+    mill_str_cut(mill_str(rd_kafka_Uuid_base64str(id)), out->id, sizeof out->id);
+    for (char *c = out->id; *c; c++) {
+        if (*c == '+')
+            *c = '-';
+        else if (*c == '/')
+            *c = '_';
+    }
+}
+
 enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct mill_topic *out,
                                 struct mill_err *err)
 {
@@ -108,9 +120,7 @@ enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct m
         const rd_kafka_TopicDescription_t **v =
             rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(ev), &n);
         if (n == 1 && !rd_kafka_error_code(rd_kafka_TopicDescription_error(v[0])))
-            mill_str_cut(
-                mill_str(rd_kafka_Uuid_base64str(rd_kafka_TopicDescription_topic_id(v[0]))),
-                out->id, sizeof out->id);
+            admin_topic_id(rd_kafka_TopicDescription_topic_id(v[0]), out);
         rd_kafka_event_destroy(ev);
     }
     rd_kafka_AdminOptions_destroy(o);
