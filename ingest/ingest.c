@@ -22,22 +22,22 @@ enum { INGEST_TICK_MS = 200 };
 static const char ingest_summary[] = "take mail requests and providers' callbacks by HTTP";
 
 /* The same members as a stage's --describe. */
-static void ingest_describe(const struct mill_opt_set *sets)
+static int ingest_describe(const struct mill_opt_set *sets)
 {
-    static const char *const types[] = {"", "counter", "gauge", "histogram"};
+    const struct mill_metric *const metrics[] = {ingest_metrics, NULL};
 
     printf("{\"name\":\"ingest\",\"summary\":\"%s\",\"in\":[],\"out\":["
            "{\"name\":\"requests\",\"topic\":\"mail.requests\",\"record\":\"Request\"},"
            "{\"name\":\"callbacks\",\"topic\":\"mail.callbacks\",\"record\":\"Callback\"}],"
-           "\"tables\":[],\"metrics\":[",
+           "\"tables\":[],\"metrics\":",
            ingest_summary);
-    for (const struct mill_metric *m = ingest_metrics; m->name; m++)
-        printf("%s{\"name\":\"%s\",\"type\":\"%s\",\"label\":%s%s%s,\"help\":\"%s\"}",
-               m == ingest_metrics ? "" : ",", m->name, types[m->type], m->label ? "\"" : "",
-               m->label ? m->label : "null", m->label ? "\"" : "", m->help);
-    printf("],\"options\":");
-    (void)mill_opts_describe(sets, stdout);
+    if (!mill_metrics_describe(metrics, stdout))
+        return MILL_EXIT_BUG;
+    printf(",\"options\":");
+    if (!mill_opts_describe(sets, stdout))
+        return MILL_EXIT_BUG;
     printf("}\n");
+    return fflush(stdout) ? MILL_EXIT_TEMP : MILL_EXIT_OK;
 }
 
 /* `mill-ingest --hash-password`: a password on stdin, its secret for the credentials file. */
@@ -138,8 +138,7 @@ static int ingest_main(struct mill_opts *opts, const struct mill_opt_set *sets,
         printf("mill-ingest %s (librdkafka %s)\n", MILL_VERSION, mill_kafka_version());
         return MILL_EXIT_OK;
     case MILL_MODE_DESCRIBE:
-        ingest_describe(sets);
-        return MILL_EXIT_OK;
+        return ingest_describe(sets);
     case MILL_MODE_PRINT:
         mill_opts_print(opts, stdout);
         return MILL_EXIT_OK;

@@ -4,7 +4,7 @@ import re
 from tree import c_files, code, files, read
 
 FILE_LINES, FUNCTION_LINES, DECISIONS = 600, 60, 15
-DECISION = re.compile(r"\b(if|for|while|case)\b|\?")
+DECISION = re.compile(r"\b(if|for|while|switch)\b|\?")  # a switch is one: a table in other clothes
 START = re.compile(r"^[A-Za-z_].*\)\s*$|^ .*\)\s*$")
 
 

@@ -128,9 +128,9 @@ extern "C" struct mill_pq *mill_pq_open(struct ArrowSchema *schema, const struct
         ARROW_ASSIGN_OR_RAISE(w->schema, arrow::ImportSchema(schema));
         w->sink = std::make_shared<Sink>(sink, arg);
         w->group_bytes = o->row_group_bytes;
-        ARROW_ASSIGN_OR_RAISE(w->writer, parquet::arrow::FileWriter::Open(
-                                             *w->schema, w->pool.get(), w->sink,
-                                             properties(*o, w->pool.get())));
+        ARROW_ASSIGN_OR_RAISE(w->writer,
+                              parquet::arrow::FileWriter::Open(*w->schema, w->pool.get(), w->sink,
+                                                               properties(*o, w->pool.get())));
         return arrow::Status::OK();
     });
     if (rc != 0)

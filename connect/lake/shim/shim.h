@@ -1,6 +1,7 @@
 /**
  * @file shim.h
- * @brief The extern "C" face of Arrow C++'s Parquet writer; the only C++ of the project is behind it.
+ * @brief The extern "C" face of Arrow C++'s Parquet writer; the only C++ of the project is behind
+ * it.
  *
  * Model: built as a shared object of its own that exports nothing but mill_pq_*, and loaded with
  * dlopen(RTLD_LOCAL): the wheel's libparquet exports OpenSSL symbols that must bind to nothing of

@@ -188,21 +188,9 @@ static void main_describe_ports(FILE *to, const char *key, const struct mill_por
     fprintf(to, "],");
 }
 
-static void main_describe_metrics(FILE *to, const struct mill_metric *m, bool *first)
-{
-    static const char *const types[] = {"", "counter", "gauge", "histogram"};
-
-    for (; m && m->name; m++) {
-        fprintf(to, "%s{\"name\":\"%s\",\"type\":\"%s\",\"label\":%s%s%s,\"help\":\"%s\"}",
-                *first ? "" : ",", m->name, types[m->type], m->label ? "\"" : "",
-                m->label ? m->label : "null", m->label ? "\"" : "", m->help);
-        *first = false;
-    }
-}
-
 static int main_describe(const struct mill_stage *spec, const struct mill_opt_set *sets, FILE *to)
 {
-    bool first = true;
+    const struct mill_metric *const metrics[] = {run_metric_rows, spec->metrics, NULL};
 
     fprintf(to, "{\"name\":\"%s\",\"summary\":\"%s\",", spec->name, spec->summary);
     main_describe_ports(to, "in", spec->in);
@@ -211,10 +199,10 @@ static int main_describe(const struct mill_stage *spec, const struct mill_opt_se
     for (size_t i = 0; spec->tables && spec->tables[i].name; i++)
         fprintf(to, "%s{\"name\":\"%s\",\"topic\":\"%s\"}", i ? "," : "", spec->tables[i].name,
                 spec->tables[i].topic);
-    fprintf(to, "],\"metrics\":[");
-    main_describe_metrics(to, run_metric_rows, &first);
-    main_describe_metrics(to, spec->metrics, &first);
-    fprintf(to, "],\"options\":");
+    fprintf(to, "],\"metrics\":");
+    if (!mill_metrics_describe(metrics, to))
+        return MILL_EXIT_BUG;
+    fprintf(to, ",\"options\":");
     if (!mill_opts_describe(sets, to))
         return MILL_EXIT_BUG;
     fprintf(to, "}\n");
