@@ -45,12 +45,19 @@ static void fp_bytes(struct fp *f, const void *p, size_t n)
     f->n += n;
 }
 
+/** One byte where it fits, as it mostly does; else 255 and eight bytes, highest first. */
 static void fp_number(struct fp *f, uint64_t v)
 {
-    unsigned char be[8];
+    unsigned char be[9] = {255};
 
-    for (size_t i = 0; i < sizeof be; i++)
-        be[i] = (unsigned char)(v >> (56 - 8 * i));
+    if (v < 255) {
+        if (f->n == sizeof f->buf)
+            fp_flush(f);
+        f->buf[f->n++] = (unsigned char)v;
+        return;
+    }
+    for (size_t i = 0; i < 8; i++)
+        be[i + 1] = (unsigned char)(v >> (56 - 8 * i));
     fp_bytes(f, be, sizeof be);
 }
 

@@ -1,17 +1,26 @@
 #include "mail/ids.h"
 
 #include "mail/request_rules.h"
-#include <inttypes.h>
-#include <stdio.h>
 
 struct mill_str mill_message_id(struct mill_str request_id, int64_t index, char *out)
 {
-    int n;
+    char digits[20];
+    size_t n = request_id.n, k = 0;
+    uint64_t v = index < 0 ? 0 : (uint64_t)index;
 
-    if (request_id.n > MILL_ID_BYTES_MAX)
+    if (n > MILL_ID_BYTES_MAX)
         return (struct mill_str){0};
-    n = snprintf(out, MILL_MESSAGE_ID_SIZE, "%.*s/%" PRId64, MILL_FMT(request_id), index);
-    return (struct mill_str){out, n > 0 ? (size_t)n : 0};
+    if (n)
+        memcpy(out, request_id.p, n);
+    out[n++] = '/';
+    do {
+        digits[k++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    while (k)
+        out[n++] = digits[--k];
+    out[n] = '\0';
+    return (struct mill_str){out, n};
 }
 
 /* The first part says what kind of name it is, so that an origin is never taken for a key. */

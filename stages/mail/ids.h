@@ -17,7 +17,7 @@ enum {
     MILL_EVENT_ID_SIZE = 32 + 1,
 };
 
-/** @brief request_id/index. @param out MILL_MESSAGE_ID_SIZE bytes
+/** @brief request_id/index. @param index from 0 @param out MILL_MESSAGE_ID_SIZE bytes
  *  @return the text in out; p == NULL when request_id is longer than 128 bytes */
 struct mill_str mill_message_id(struct mill_str request_id, int64_t index,
                                 char *out) MILL_NODISCARD;

@@ -13,6 +13,8 @@
 #define X10 "xxxxxxxxxx"
 #define X60 X10 X10 X10 X10 X10 X10
 #define L63 X60 "xxx"
+#define U5  "\xc3\xbc.\xc3\xbc.\xc3\xbc.\xc3\xbc.\xc3\xbc"
+#define U10 U5 "." U5
 
 struct row {
     struct mill_str text;
@@ -222,6 +224,8 @@ static const struct row rows[] = {
     BAD("a@xn--x.\xc3\xa9.co"),
     BAD("a@\xc3\xa9 .co"),
     BAD("a@\xff.co"),
+    /* 155 octets as written, 305 with A-labels */
+    BAD(X60 "xxxx@" U10 "." U10 "." U10),
 };
 
 static void check_parts(const struct row *r, struct mill_str text, const struct mill_mailbox *m)

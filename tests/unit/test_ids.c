@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 /* Made by a Python program that follows the descriptions, not by this code. */
-#define WANTED_FINGERPRINT "c3ce9a1a1df078e97905d1549e38f826d2d6c5e77dd29cf5449c4af7bde42980"
+#define WANTED_FINGERPRINT "02b60ee3a6acf07517e04088a4d9d914d6f7ed4ff14bef11bfc84684cbcb47fe"
 #define WANTED_KEY_ID      "daf94bca-aa54-516a-b26d-5aa52b1a51d7"
 #define WANTED_ORIGIN_ID   "c6350673-b837-571a-8dca-cc7d69e685ef"
 #define WANTED_EVENT_ID    "208a4292d3b9c2e2cc937d6860b0b3bb"
