@@ -1,6 +1,11 @@
 /* Callbacks, pages and the OpenAPI document, credentials that change. */
 #include "ingest_edge.h"
 #include "mail/records.h"
+#include "net/http_client.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 /* --- callbacks ------------------------------------------------------------------------------- */
 
@@ -128,6 +133,74 @@ static void test_credentials_change(void **state)
     json_decref(edge_post_mail(AS_READER, SIMPLE, 202));
 }
 
+/* A certificate for 127.0.0.1 that signs itself, and its key, as PEM files. */
+static void write_certificate(const char *cert_path, const char *key_path)
+{
+    X509 *cert = X509_new();
+    X509_NAME *name = X509_NAME_new();
+    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+    FILE *f;
+
+    assert_true(cert && name && san);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"edge", -1, -1, 0);
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_set_subject_name(cert, name);
+    X509_set_issuer_name(cert, name);
+    X509_set_pubkey(cert, edge.key[0]);
+    X509_add_ext(cert, san, -1);
+    assert_true(X509_sign(cert, edge.key[0], EVP_sha256()) > 0);
+    f = fopen(cert_path, "w");
+    assert_true(f && PEM_write_X509(f, cert));
+    fclose(f);
+    f = fopen(key_path, "w");
+    assert_true(f && PEM_write_PrivateKey(f, edge.key[0], NULL, NULL, 0, NULL, NULL));
+    fclose(f);
+    X509_EXTENSION_free(san);
+    X509_NAME_free(name);
+    X509_free(cert);
+}
+
+static void test_tls(void **state)
+{
+    char cert[96], key[96], url[64];
+    struct mill_pair headers[] = {
+        {MILL_STR("Authorization"), MILL_STR("Basic YTpi")},
+        {MILL_STR("Content-Type"), MILL_STR("application/json")},
+    };
+    struct mill_http_call call = {.method = "POST",
+                                  .url = url,
+                                  .headers = {headers, 2},
+                                  .body = MILL_STR(SIMPLE),
+                                  .timeout_ms = 10000,
+                                  .tls_ca = cert};
+    struct mill_http_conf conf = {0};
+    struct mill_http *http = NULL;
+    struct http_answer plain;
+    struct mill_err err = {0};
+    long status = 0;
+
+    (void)state;
+    snprintf(cert, sizeof cert, "%s/cert.pem", edge.dir);
+    snprintf(key, sizeof key, "%s/key.pem", edge.dir);
+    write_certificate(cert, key);
+    edge.conf.tls_cert = cert;
+    edge.conf.tls_key = key;
+    edge_start();
+    snprintf(url, sizeof url, "https://127.0.0.1:%u/v1/mail", edge.port);
+    assert_int_equal(mill_http_new(&http, &conf, &err), MILL_OK);
+    assert_int_equal(mill_http_wait(http, &call, &status, NULL, &err), MILL_OK);
+    assert_int_equal(status, 202);
+    mill_http_free(http);
+    http_ask(edge.port, "GET", "/healthz", "", (struct mill_str){0}, &plain);
+    assert_int_equal(plain.status, 0); /* no plain HTTP on this port */
+    http_answer_release(&plain);
+    unlink(cert);
+    unlink(key);
+}
+
 static void test_wrong_conf(void **state)
 {
     struct mill_err err = {0};
@@ -193,7 +266,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EDGE_STARTED(test_callbacks), EDGE_PLAIN(test_no_callback_key),
         EDGE_STARTED(test_pages),     EDGE_STARTED(test_credentials_change),
-        EDGE_PLAIN(test_wrong_conf),  EDGE_STARTED(test_openapi),
+        EDGE_PLAIN(test_tls),         EDGE_PLAIN(test_wrong_conf),
+        EDGE_STARTED(test_openapi),
     };
 
     mill_log_setup("test", MILL_ERROR);

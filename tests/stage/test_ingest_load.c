@@ -152,6 +152,37 @@ static void test_crowd(void **state)
     }
 }
 
+enum { GUESSES = 150 };
+
+/* Wrong passwords by the dozen: bounded work, and who is known already does not wait for them. */
+static void test_password_flood(void **state)
+{
+    static int fd[GUESSES];
+    unsigned refused = 0, put_off = 0;
+    int64_t since;
+
+    (void)state;
+    json_decref(edge_post_mail("", SIMPLE, 202));
+    for (int i = 0; i < GUESSES; i++) {
+        fd[i] = http_open(edge.port);
+        assert_true(http_request(fd[i], "POST", "/v1/mail",
+                                 "Authorization: Basic YTpj\r\n" JSON_TYPE, MILL_STR(SIMPLE)));
+    }
+    since = mill_tick_ms();
+    json_decref(edge_post_mail("", SIMPLE, 202));
+    assert_true(mill_tick_ms() - since < 500);
+    for (int i = 0; i < GUESSES; i++) {
+        struct http_answer a;
+        http_read(fd[i], &a);
+        refused += a.status == 401;
+        put_off += a.status == 503;
+        http_answer_release(&a);
+        close(fd[i]);
+    }
+    assert_true(refused > 0 && put_off > 0);
+    assert_int_equal(refused + put_off, GUESSES);
+}
+
 /* A client that left while its mail was on its way; one that sends a byte now and then. */
 static void test_rude_clients(void **state)
 {
@@ -280,13 +311,10 @@ static void test_drain_gives_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EDGE_STARTED(test_broker_outcomes),
-        EDGE_PLAIN(test_broker_away),
-        EDGE_PLAIN(test_late_ack_and_quota),
-        EDGE_STARTED(test_crowd),
-        EDGE_PLAIN(test_rude_clients),
-        EDGE_PLAIN(test_bytes_in_flight),
-        EDGE_STARTED(test_drain),
+        EDGE_STARTED(test_broker_outcomes),  EDGE_PLAIN(test_broker_away),
+        EDGE_PLAIN(test_late_ack_and_quota), EDGE_STARTED(test_crowd),
+        EDGE_STARTED(test_password_flood),   EDGE_PLAIN(test_rude_clients),
+        EDGE_PLAIN(test_bytes_in_flight),    EDGE_STARTED(test_drain),
         EDGE_PLAIN(test_drain_gives_up),
     };
 
