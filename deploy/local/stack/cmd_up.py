@@ -116,7 +116,7 @@ def up(name: str, base: str | None = None, only: str | None = None) -> instance.
     cmd_setup.setup(parts)
     with i.lock():
         if procs or "topics" in want or "provider" in want:
-            processes.build(i)
+            processes.build(i, all_procs)
         supervise.ensure_daemon(i)
         s = Starter(i)
         _start_infra(s, i, want)
