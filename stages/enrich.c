@@ -121,7 +121,7 @@ static enum mill_code enrich_emit(struct mill_ctx *ctx, const struct mill_event 
         .message_id = event->message_id,
         .request_id = event->request_id,
         .tenant = event->tenant,
-        .state = state_of(event->type),
+        .state = (int)state_of(event->type),
         .cls = event->bounce_class,
         .reason = event->reason,
         .provider = event->provider,

@@ -63,7 +63,7 @@ static enum mill_code emit_status(struct mill_ctx *ctx, const struct send_job *j
         .message_id = m->message_id,
         .request_id = m->request_id,
         .tenant = m->tenant,
-        .state = state,
+        .state = (int)state,
         .cls = mill_str(cls),
         .reason = reason,
         .provider = mill_str(job->route ? job->route->provider->name : NULL),

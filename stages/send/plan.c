@@ -25,7 +25,7 @@ struct mill_ledger send_deed_record(const struct send_deed *deed)
         .attempt = deed->attempt,
         .provider = mill_str(deed->provider->name),
         .provider_id = mill_str(deed->provider_id),
-        .outcome = deed->outcome,
+        .outcome = (int)deed->outcome,
         .fingerprint = mill_str(deed->fingerprint),
     };
 }

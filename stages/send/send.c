@@ -21,7 +21,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LIFE_DEEDS = 8192 };
+enum {
+    LIFE_DEEDS = 8192,
+    /** INTENTs of one transaction A: so many are in doubt at most after a crash. Four rounds of the
+     *  default concurrency, so that the commits around them cost little. */
+    BATCH_MAX = 256,
+};
 
 static const char *const outcomes[] = {"none",      "accepted", "permanent",  "throttled",
                                        "transient", "unknown",  "credential", NULL};
@@ -341,6 +346,7 @@ MILL_STAGE(send) = {
     .conf_size = sizeof(struct send_conf),
     .state_size = sizeof(struct send_state),
     .metrics = metrics,
+    .batch_max = BATCH_MAX,
     .open = send_open,
     .close = send_close,
     .on_batch = send_on_batch,

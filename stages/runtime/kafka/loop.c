@@ -155,10 +155,17 @@ static int loop_wait_ms(const struct mill_ctx *ctx)
     return wait > 0 ? (int)wait : 0;
 }
 
+static size_t loop_most(const struct mill_ctx *ctx)
+{
+    size_t most = ctx->rc.batch_records < CHUNK ? ctx->rc.batch_records : CHUNK;
+
+    return ctx->spec->batch_max && ctx->spec->batch_max < most ? ctx->spec->batch_max : most;
+}
+
 /* Gathers a chunk. @return true when there was no more to be had at once */
 static bool loop_collect(struct mill_ctx *ctx)
 {
-    size_t most = ctx->rc.batch_records < CHUNK ? ctx->rc.batch_records : CHUNK;
+    size_t most = loop_most(ctx);
     int wait = ctx->items_n ? 0 : loop_wait_ms(ctx);
 
     while (ctx->items_n - ctx->fresh < most && ctx->exit_code < 0) {

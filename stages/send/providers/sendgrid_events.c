@@ -229,7 +229,7 @@ static void fill(const json_t *o, struct mill_event *e)
     e->provider_event = member(o, "event");
     for (size_t i = 0; i < sizeof(event_types) / sizeof(event_types[0]); i++) {
         if (mill_str_ieq(e->provider_event, mill_str(event_types[i].word))) {
-            e->type = event_types[i].type;
+            e->type = (int)event_types[i].type;
         }
     }
     bounce = e->type == MILL_EVENT_BOUNCED || e->type == MILL_EVENT_DROPPED;
