@@ -35,7 +35,7 @@ void double_answer_error(struct mill_exchange *x, unsigned status, const char *f
         mill_buf_json(&body, mill_str(field));
     else
         mill_buf_puts(&body, "null");
-    mill_buf_puts(&body, ",\"help\":null}]}");
+    mill_buf_puts(&body, "}]}");
     mill_exchange_answer(x, status, (struct mill_map){&type, 1}, mill_buf_view(&body));
     mill_buf_release(&body);
 }
@@ -43,8 +43,8 @@ void double_answer_error(struct mill_exchange *x, unsigned status, const char *f
 void double_answer(struct mill_exchange *x, unsigned status, const char *id, uint32_t retry_after_s)
 {
     char seconds[16], reset[24];
-    struct mill_pair h[6] = {{MILL_STR("Content-Type"), MILL_STR("application/json")}};
-    size_t n = 1;
+    struct mill_pair h[6];
+    size_t n = 0;
     struct mill_str body = MILL_STR("");
 
     if (status < 300)
@@ -52,7 +52,9 @@ void double_answer(struct mill_exchange *x, unsigned status, const char *id, uin
     else if (status == 429)
         body = MILL_STR("{\"errors\":[{\"field\":null,\"message\":\"too many requests\"}]}");
     else
-        body = MILL_STR("{\"errors\":[{\"message\":\"as asked\",\"field\":null,\"help\":null}]}");
+        body = MILL_STR("{\"errors\":[{\"message\":\"as asked\",\"field\":null}]}");
+    if (status >= 300)
+        h[n++] = (struct mill_pair){MILL_STR("Content-Type"), MILL_STR("application/json")};
     if (retry_after_s) {
         snprintf(seconds, sizeof seconds, "%u", retry_after_s);
         h[n++] = (struct mill_pair){MILL_STR("Retry-After"), mill_str(seconds)};

@@ -1,7 +1,7 @@
 """deploy/local/setup [--print-env] [PART…]: fetch and build what is missing, once."""
 import argparse
 import shlex
-from . import part_apt, part_arrow, part_java, part_librdkafka, part_python, part_s3
+from . import part_apt, part_arrow, part_java, part_librdkafka, part_prism, part_python, part_s3
 from .base import CACHE, Fail, locked, main, say
 
 # name: (is it there, make it, what it is)
@@ -17,8 +17,10 @@ PARTS = {
     "s3": (part_s3.ready, part_s3.make, "S3 server"),
     "dev": (lambda: not part_apt.missing(part_apt.DEV), part_apt.dev,
             "clang, formatter, linters, coverage, kcat (only when asked for)"),
+    "prism": (part_prism.ready, part_prism.make,
+              "judge of provider calls, for tests/oracle (only when asked for)"),
 }
-GROUPS = {"all": [p for p in PARTS if p != "dev"], "build": ["packages", "librdkafka", "arrow"]}
+GROUPS = {"all": [p for p in PARTS if p not in ("dev", "prism")], "build": ["packages", "librdkafka", "arrow"]}
 
 
 def setup(parts: list[str]) -> None:
@@ -53,7 +55,7 @@ def command(argv: list[str]) -> None:
         prog="setup", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Install what the build and the local stack need. Quiet when nothing is missing.",
         epilog=f"parts:\n{text}\n  build       packages librdkafka arrow\n"
-               "  all         all but dev (the default)")
+               "  all         all but dev and prism (the default)")
     ap.add_argument("--print-env", action="store_true",
                     help="print export lines that lead to the parts, install nothing")
     ap.add_argument("part", nargs="*", choices=[*PARTS, *GROUPS, []])
