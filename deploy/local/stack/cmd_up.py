@@ -1,6 +1,7 @@
 """deploy/local/up [--name N] [--base PORT|auto] [--only PART,…]: start the stack, or parts of it."""
 import argparse
 import time
+from pathlib import Path
 from . import cmd_setup, infra, instance, processes, supervise, topology
 from .base import Fail, main, say, tail
 
@@ -29,15 +30,21 @@ class Starter:
     def __init__(self, i: instance.Instance):
         self.i = i
         self.limit_s: dict[str, int] = {}
+        self.binary: dict[str, Path] = {}
 
     def install(self, programs: list[supervise.Program]) -> None:
         self.limit_s.update({p.name: p.ready_s for p in programs})
+        self.binary.update({p.name: Path(p.argv[0]) for p in programs})
         supervise.install(self.i, programs)
 
     def start(self, name: str, ports: list[int]) -> bool:
-        """False when it runs already."""
-        if supervise.states(self.i).get(name, {}).get("statename") in ("RUNNING", "STARTING"):
-            return False
+        """False when it runs already. One whose program was built anew since is restarted."""
+        state = supervise.states(self.i).get(name, {})
+        if state.get("statename") in ("RUNNING", "STARTING"):
+            binary = self.binary.get(name)
+            if not (binary and binary.exists() and binary.stat().st_mtime > state["start"] + 1):
+                return False
+            supervise.stop(self.i, name)
         for port in ports:
             if not instance.port_free(port):
                 raise Fail(f"{name}: port {port} is in use by something else; "
