@@ -1,5 +1,6 @@
 #include "mail/address.h"
 
+#include "mail/bidi.h"
 #include "mail/charset.h"
 #include <idn2.h>
 
@@ -52,19 +53,24 @@ static const char *idna_alabel(const char *label, size_t n)
     return rc == IDN2_OK ? NULL : "a label of the domain is no valid international label";
 }
 
-/** All labels that start with xn--. @param d has passed idna_ldh */
+/** All labels that start with xn--, then the name as a whole.
+ *  @param d has passed idna_ldh; NUL-terminated */
 static const char *idna_alabels(struct mill_str d)
 {
+    bool any = false;
+
     for (size_t i = 0; i < d.n;) {
         const char *dot = memchr(d.p + i, '.', d.n - i);
         size_t n = dot ? (size_t)(dot - d.p) - i : d.n - i;
         struct mill_str head = {d.p + i, n < 4 ? n : 4};
-        const char *why = mill_str_ieq(head, MILL_STR("xn--")) ? idna_alabel(d.p + i, n) : NULL;
+        bool alabel = mill_str_ieq(head, MILL_STR("xn--"));
+        const char *why = alabel ? idna_alabel(d.p + i, n) : NULL;
         if (why)
             return why;
+        any = any || alabel;
         i += n + 1;
     }
-    return NULL;
+    return any ? mill_bidi_check(d.p) : NULL;
 }
 
 /** ASCII that may stand in an international name: what the look-up would else map or drop. */
@@ -120,12 +126,10 @@ const char *mill_domain_ascii(struct mill_str name, bool check_alabels, char *ou
     if (name.n && mill_has_utf8(name))
         return idna_convert(name, out, out_n);
     why = idna_ldh(name);
-    if (!why && check_alabels)
-        why = idna_alabels(name);
     if (why)
         return why;
     memcpy(out, name.p, name.n);
     out[name.n] = '\0';
     *out_n = name.n;
-    return NULL;
+    return check_alabels ? idna_alabels((struct mill_str){out, name.n}) : NULL;
 }

@@ -224,6 +224,15 @@ static const struct row rows[] = {
     BAD("a@xn--x.\xc3\xa9.co"),
     BAD("a@\xc3\xa9 .co"),
     BAD("a@\xff.co"),
+    /* the Bidi rule: over the whole name, and digits of one kind; A-labels only where they are
+     * looked at */
+    IDN("a@\xd7\x90.com", "xn--4db.com"),
+    BAD("a@1b.\xd7\x90"),
+    BAD("a@\xd7\x90"
+        "0\xd9\xa0.com"),
+    BAD("a@\xd7\x90"
+        "b.com"),
+    RFC_ONLY("a@1b.xn--4db"),
     /* 155 octets as written, 305 with A-labels */
     BAD(X60 "xxxx@" U10 "." U10 "." U10),
 };
