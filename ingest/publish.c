@@ -254,6 +254,9 @@ static enum ingest_publish publish_result(struct ingest_publisher *p, enum mill_
     case MILL_E_IO:
     case MILL_E_NOENT:
         return INGEST_AWAY;
+    case MILL_E_AUTH: /* the broker's rights are wrong, not the mail: it may be sent again */
+        mill_log_err(MILL_ERROR, "publish_forbidden", err);
+        return INGEST_AWAY;
     case MILL_E_KAFKA:
         atomic_store(&p->broken, true);
         mill_log_err(MILL_ERROR, "producer_failed", err);

@@ -168,6 +168,8 @@ enum mill_code mill_producer_send(struct mill_producer *p, const char *topic, in
     pthread_mutex_lock(&fake.lock);
     if (fake.mode == FAKE_FULL) {
         rc = mill_fail(err, MILL_E_IO, topic, "queue full");
+    } else if (fake.mode == FAKE_FORBIDDEN) {
+        rc = mill_fail(err, MILL_E_AUTH, topic, "no right to write");
     } else if (fake.mode == FAKE_FATAL) {
         rc = mill_fail(err, MILL_E_KAFKA, topic, "fatal");
     } else {

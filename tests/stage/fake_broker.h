@@ -16,8 +16,9 @@ enum fake_mode {
     FAKE_UNDELIVERED, /**< outcome: proven not written */
     FAKE_DOUBTFUL,
     FAKE_TOO_LARGE,
-    FAKE_FULL,  /**< send itself says: try later */
-    FAKE_FATAL, /**< send itself says: never again */
+    FAKE_FULL,      /**< send itself says: try later */
+    FAKE_FORBIDDEN, /**< send itself says: no right to write */
+    FAKE_FATAL,     /**< send itself says: never again */
 };
 
 /** What was sent last. */

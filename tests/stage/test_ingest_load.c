@@ -17,6 +17,7 @@ static void test_broker_outcomes(void **state)
         {FAKE_DOUBTFUL, 503, "/problems/outcome-unknown", "unknown"},
         {FAKE_TOO_LARGE, 413, "/problems/too-large", NULL},
         {FAKE_FULL, 503, "/problems/unavailable", NULL},
+        {FAKE_FORBIDDEN, 503, "/problems/unavailable", NULL},
         {FAKE_FATAL, 503, "/problems/unavailable", NULL},
     };
 
