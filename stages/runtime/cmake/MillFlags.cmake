@@ -4,6 +4,8 @@ target_compile_definitions(mill_flags INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT
 target_compile_options(mill_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wvla -Wformat=2 -fno-omit-frame-pointer
   $<$<COMPILE_LANGUAGE:C>:-Wpedantic -Wstrict-prototypes -Wmissing-prototypes>
+  # The typed arguments of rd_kafka_producev() are GNU statement expressions.
+  $<$<COMPILE_LANG_AND_ID:C,Clang>:-Wno-gnu-statement-expression>
   $<$<BOOL:${MILL_WERROR}>:-Werror>)
 if(MILL_SANITIZE)
   list(JOIN MILL_SANITIZE "," mill_sanitize)
