@@ -68,7 +68,7 @@ static int setup(void)
     const struct mill_server_conf conf = {.listen = "127.0.0.1:0", .routes = routes};
     struct mill_err err;
 
-    return mill_server_start(&server, &conf, &err);
+    return mill_server_start(&server, &conf, &err) != MILL_OK;
 }
 
 static void teardown(void)
