@@ -3,13 +3,9 @@
 #include "net/http_client.h"
 #include "net_call.h"
 #include "net_peer.h"
+#include "net_tls.h"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 
@@ -25,10 +21,7 @@ enum {
     ACK = 1
 };
 
-static struct {
-    SSL_CTX *tls;
-    char ca[128]; /* file */
-} world;
+static struct net_tls world;
 
 static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                      const unsigned char *in, unsigned n, void *arg)
@@ -44,54 +37,19 @@ static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     return SSL_TLSEXT_ERR_NOACK;
 }
 
-static X509 *make_cert(EVP_PKEY *key)
-{
-    X509 *cert = X509_new();
-    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
-    X509_NAME *name = X509_get_subject_name(cert);
-
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(cert, name);
-    X509_set_version(cert, 2);
-    X509_add_ext(cert, san, -1);
-    X509_EXTENSION_free(san);
-    X509_set_pubkey(cert, key);
-    return X509_sign(cert, key, EVP_sha256()) ? cert : NULL;
-}
-
 static int setup(void **state)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = make_cert(key);
-    int fd;
-    FILE *f;
-
     (void)state;
-    signal(SIGPIPE, SIG_IGN);
-    unsetenv("https_proxy");
-    snprintf(world.ca, sizeof world.ca, "%s/mill-ca-XXXXXX", P_tmpdir);
-    fd = mkstemp(world.ca);
-    f = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (!cert || !f || !PEM_write_X509(f, cert))
+    if (net_tls_start(&world))
         return -1;
-    fclose(f);
-    world.tls = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_use_certificate(world.tls, cert);
-    SSL_CTX_use_PrivateKey(world.tls, key);
-    SSL_CTX_set_alpn_select_cb(world.tls, choose_h2, NULL);
-    X509_free(cert);
-    EVP_PKEY_free(key);
+    SSL_CTX_set_alpn_select_cb(world.ctx, choose_h2, NULL);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    SSL_CTX_free(world.tls);
-    return unlink(world.ca);
+    return net_tls_stop(&world);
 }
 
 /* --- the peer --------------------------------------------------------------------------------- */
@@ -150,7 +108,7 @@ static bool h2_request(struct net_peer *p, SSL *ssl, unsigned char *stream)
 static SSL *h2_accept(struct net_peer *p, int fd)
 {
     static const unsigned char none[4] = {0};
-    SSL *ssl = SSL_new(world.tls);
+    SSL *ssl = SSL_new(world.ctx);
     char preface[24];
 
     SSL_set_fd(ssl, fd);
