@@ -2,15 +2,37 @@
 #include "sink.h"
 #include "kafka/run.h"
 
+/* A member that was thrown out commits without id or generation until it has joined again, and the
+ * broker may take such a commit although another owns the partition: only the identity of the
+ * assignment may commit. */
+static bool sink_is_member(const struct mill_ctx *ctx)
+{
+    rd_kafka_consumer_group_metadata_t *now = rd_kafka_consumer_group_metadata(ctx->consumer);
+    const char *member = now ? rd_kafka_consumer_group_metadata_member_id(now) : NULL;
+    bool same = member && *member && ctx->group_meta && !rd_kafka_assignment_lost(ctx->consumer) &&
+                !strcmp(member, rd_kafka_consumer_group_metadata_member_id(ctx->group_meta)) &&
+                rd_kafka_consumer_group_metadata_generation_id(now) ==
+                    rd_kafka_consumer_group_metadata_generation_id(ctx->group_meta);
+
+    if (now)
+        rd_kafka_consumer_group_metadata_destroy(now);
+    return same;
+}
+
 enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
                                 int64_t next, struct mill_str metadata, struct mill_err *err)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *tp = rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_topic_partition_t *tp;
     struct run_part *p = run_part_find(ctx, topic, partition);
     enum mill_code code = MILL_OK;
     rd_kafka_resp_err_t e;
 
+    if (!sink_is_member(ctx))
+        return mill_fail(err, MILL_E_STATE, topic, "no longer the member that was assigned %d",
+                         (int)partition);
+    list = rd_kafka_topic_partition_list_new(1);
+    tp = rd_kafka_topic_partition_list_add(list, topic, partition);
     tp->offset = next;
     if (metadata.n) {
         tp->metadata = rd_kafka_mem_malloc(NULL, metadata.n);
