@@ -173,6 +173,32 @@ struct mill_record fake_record(struct mill_ctx *ctx, size_t port, const char *ke
     return in;
 }
 
+struct mill_record fake_record_of(struct mill_ctx *ctx, size_t port, const char *key,
+                                  const void *value, const char *avsc)
+{
+    struct mill_record in = fake_record(ctx, port, key, NULL);
+    struct mill_desc desc = *ctx->spec->in[port].desc;
+    struct mill_codec *writer;
+    struct mill_buf buf;
+    struct mill_err err = {0};
+    void *copy = mill_arena_calloc(&ctx->kept, 1, desc.size);
+
+    desc.avsc = avsc;
+    writer = fake_codec(&desc);
+    mill_buf_init(&buf, RECORD_MAX);
+    if (mill_codec_encode(writer, value, &buf, &err) ||
+        mill_codec_learn(ctx->in[port], SCHEMA_ID + 1, mill_str(avsc), &err))
+        fail_msg("another version: %s: %s", err.where, err.text);
+    in.raw = fake_dup(&ctx->kept, mill_buf_view(&buf));
+    assert_non_null(copy);
+    if (mill_codec_decode(ctx->in[port], SCHEMA_ID + 1, in.raw, &ctx->kept, copy, &err))
+        fail_msg("another version: %s: %s", err.where, err.text);
+    in.value = copy;
+    mill_buf_release(&buf);
+    mill_codec_free(writer);
+    return in;
+}
+
 static bool fake_open_ones(const struct mill_ctx *ctx)
 {
     for (size_t i = 0; i < ctx->pending_n; i++)

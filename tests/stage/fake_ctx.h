@@ -35,6 +35,11 @@ void fake_free(struct mill_ctx *ctx);
 struct mill_record fake_record(struct mill_ctx *ctx, size_t port, const char *key,
                                const void *value);
 
+/** The same record as a producer with another version of the schema writes it. @param avsc all of
+ *  the port's fields, and perhaps more */
+struct mill_record fake_record_of(struct mill_ctx *ctx, size_t port, const char *key,
+                                  const void *value, const char *avsc);
+
 /** on_batch, on_record for each, on_poll until all are settled (10 s at most). Verdicts, and the
  *  errors of those that are not DONE, go into the arrays. @return MILL_STOP, with errs[0], where
  *  on_batch or on_poll said so; else MILL_DONE */

@@ -299,6 +299,49 @@ static void several_faults_are_named(void **state)
     fake_free(ctx);
 }
 
+/** A producer one version ahead: a field that this reader does not know. */
+static void newer_schema(void **state)
+{
+    struct mill_ctx *ctx = fake_new(&mill_stage_validate, NULL);
+    struct mill_request r = request();
+    struct mill_err err = {0};
+    const char *now = mill_request_desc.avsc, *fields = strstr(now, "\"fields\": [");
+    char newer[20000];
+
+    (void)state;
+    assert_non_null(fields);
+    snprintf(newer, sizeof newer,
+             "%.*s\"fields\": [{\"name\": \"priority\", \"type\": [\"null\", \"int\"], "
+             "\"default\": null},%s",
+             (int)(fields - now), now, fields + strlen("\"fields\": ["));
+    struct mill_record in = fake_record_of(ctx, 0, "r", &r, newer);
+    assert_int_equal(fake_run_twice(ctx, &in, &err), MILL_DONE);
+    const struct mill_message *m = message(ctx, 0);
+    assert_true(mill_str_is(m->subject, "Hello"));
+    assert_true(mill_str_is(m->to.v[0].email, "one@example.com"));
+    fake_free(ctx);
+}
+
+/** Origins that are not the runtime's: the time is then the record's, the id still stable. */
+static void odd_origins(void **state)
+{
+    static const char *const origins[] = {"",    "x",       "x/",
+                                          "x/y", "a/0/1/5", "/1795219200000000000000"};
+    struct mill_ctx *ctx = fake_new(&mill_stage_validate, NULL);
+    struct mill_request r = request();
+    struct mill_err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof origins / sizeof origins[0]; i++) {
+        struct mill_record in = fake_record(ctx, 0, NULL, &r);
+        fake_forget(ctx);
+        in.origin = mill_str(origins[i]);
+        assert_int_equal(fake_run_twice(ctx, &in, &err), MILL_DONE);
+        assert_true(message(ctx, 0)->accepted_at == in.timestamp_us);
+    }
+    fake_free(ctx);
+}
+
 static void empty_record(void **state)
 {
     struct mill_ctx *ctx = fake_new(&mill_stage_validate, NULL);
@@ -337,7 +380,8 @@ int main(void)
         cmocka_unit_test(minimal),       cmocka_unit_test(same_after_a_hop),
         cmocka_unit_test(given_is_kept), cmocka_unit_test(split_and_merge),
         cmocka_unit_test(rejects),       cmocka_unit_test(several_faults_are_named),
-        cmocka_unit_test(empty_record),  cmocka_unit_test(deliverable_only),
+        cmocka_unit_test(empty_record),  cmocka_unit_test(newer_schema),
+        cmocka_unit_test(odd_origins),   cmocka_unit_test(deliverable_only),
     };
     return cmocka_run_group_tests_name("validate", t, NULL, NULL);
 }
