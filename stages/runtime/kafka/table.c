@@ -11,7 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PARTS_MAX = 256, PUMP_RECORDS = 5000, OWN_SCHEMA = -1, NEXT_MS = 100, PATH_BYTES = 1024 };
+enum {
+    PARTS_MAX = 256,
+    PUMP_RECORDS = 5000,
+    OWN_SCHEMA = INT32_MAX, /* a frame has no negative ids, and no registry counts up to this one */
+    NEXT_MS = 100,
+    PATH_BYTES = 1024,
+};
 
 struct table_part {
     int32_t id;

@@ -74,6 +74,18 @@ static size_t skip(struct mill_str s, size_t at)
     return at;
 }
 
+/** jansson skips a NUL byte behind a number, and then counts positions wrong; none is JSON anyway.
+ */
+static bool has_nul(struct mill_str s, struct mill_err *err)
+{
+    const char *nul = s.n ? memchr(s.p, '\0', s.n) : NULL;
+
+    if (nul) {
+        mill_fail(err, MILL_E_DATA, WHERE, "NUL at byte %zu", (size_t)(nul - s.p));
+    }
+    return nul != NULL;
+}
+
 /** Parse the object at `at`; *end is the byte behind it, so that its text can be kept as it came.
  */
 static json_t *parse_at(struct mill_str body, size_t at, size_t *end, struct mill_err *err)
@@ -116,6 +128,9 @@ enum mill_code mill_sendgrid_split(struct mill_str body, mill_split_fn each, voi
     size_t at = skip(body, 0), end = at;
     bool more = false;
 
+    if (has_nul(body, err)) {
+        return MILL_E_DATA;
+    }
     if (at >= body.n || body.p[at] != '[') {
         return mill_fail(err, MILL_E_DATA, WHERE, "no JSON array");
     }
@@ -285,7 +300,7 @@ enum mill_code mill_sendgrid_event(struct mill_str raw, struct mill_arena *mem,
     enum mill_code rc = MILL_OK;
     size_t end = 0;
     size_t at = skip(raw, 0);
-    json_t *o = parse_at(raw, at, &end, err);
+    json_t *o = has_nul(raw, err) ? NULL : parse_at(raw, at, &end, err);
 
     *out = (struct mill_event){0};
     if (!o) {
