@@ -29,7 +29,7 @@ def broker(i: Instance) -> Program:
     if not i.path("data", "broker", "meta.properties").exists():
         run("broker: formatting its storage",
             [*java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format",
-             "--standalone", "-t", i.secret("cluster_id"), "-c", conf], log=i.log("broker-format"))
+             "--standalone", f"--cluster-id={i.secret('cluster_id')}", "-c", conf], log=i.log("broker-format"))
     return Program("broker", [*java, "-Xms256m", "-Xmx512m", "-XX:MaxGCPauseMillis=20",
                               "kafka.Kafka", conf], stop_s=30, ready_s=90)
 
