@@ -13,13 +13,14 @@ from pathlib import Path
 
 from bench_stack import cpu_s, instance, peak_mb, report, say
 
-PER_SECOND, GATE_MS, WARM_UP = 10, 150, 10
+PER_SECOND, GATE_MS = 10, 150
 
 
 class Provider(http.server.ThreadingHTTPServer):
     """Answers as SendGrid does, and remembers when each message id came."""
 
     daemon_threads = True
+    request_queue_size = 512
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Call)
@@ -44,28 +45,44 @@ class Call(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def post_all(env: dict[str, str], seconds: int) -> dict[str, float]:
-    """message id → when its POST began; a mail every 100 ms."""
-    url = urllib.parse.urlsplit(env["INGEST"])
-    headers = {"Content-Type": "application/json", "Authorization":
-               "Basic " + base64.b64encode(env["INGEST_AUTH"].encode()).decode()}
-    conn = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
-    sent: dict[str, float] = {}
-    due = time.monotonic()
-    for i in range(seconds * PER_SECOND + WARM_UP):
-        time.sleep(max(0, due - time.monotonic()))
-        due += 1 / PER_SECOND
-        begun = time.monotonic()
-        conn.request("POST", "/v1/mail", headers=headers, body=json.dumps(
-            {"from": "bench@shop.example", "to": f"user{i}@example.com", "subject": "bench",
+class Client:
+    """Posts mails over one connection."""
+
+    def __init__(self, env: dict[str, str]):
+        url = urllib.parse.urlsplit(env["INGEST"])
+        self.conn = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+        auth = base64.b64encode(env["INGEST_AUTH"].encode()).decode()
+        self.headers = {"Content-Type": "application/json", "Authorization": f"Basic {auth}"}
+
+    def post(self) -> str:
+        """@return the message id that the provider will see"""
+        self.conn.request("POST", "/v1/mail", headers=self.headers, body=json.dumps(
+            {"from": "bench@shop.example", "to": "user@example.com", "subject": "bench",
              "text": "x" * 200}))
-        reply = conn.getresponse()
+        reply = self.conn.getresponse()
         text = reply.read()
         if reply.status != 202:
             raise SystemExit(f"bench: POST /v1/mail: {reply.status} {text.decode()}")
-        if i >= WARM_UP:
-            answer = json.loads(text)
-            sent[f"{answer.get('request_id') or answer['id']}/0"] = begun
+        answer = json.loads(text)
+        return f"{answer.get('request_id') or answer['id']}/0"
+
+
+def wait_called(provider: Provider, ids, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not ids <= provider.called.keys():
+        time.sleep(0.05)
+    return ids <= provider.called.keys()
+
+
+def post_all(client: Client, mails: int) -> dict[str, float]:
+    """message id → when its POST began."""
+    sent: dict[str, float] = {}
+    due = time.monotonic()
+    for _ in range(mails):
+        time.sleep(max(0, due - time.monotonic()))
+        due += 1 / PER_SECOND
+        begun = time.monotonic()
+        sent[client.post()] = begun
     return sent
 
 
@@ -74,10 +91,13 @@ def run(tree: Path, seconds: int, keep: bool) -> bool:
     extra = {"SENDMILL_BUILD": str(tree), "SENDMILL_SENDGRID_KEY": "SG.bench-not-a-key",
              "SENDMILL_SENDGRID_URL": f"http://127.0.0.1:{provider.server_address[1]}"}
     with instance("bench-latency", None, keep, extra) as env:
-        sent = post_all(env, seconds)
-        end = time.monotonic() + 30
-        while time.monotonic() < end and not sent.keys() <= provider.called.keys():
-            time.sleep(0.1)
+        client = Client(env)
+        begun = time.monotonic()
+        if not wait_called(provider, {client.post()}, 60):
+            raise SystemExit("bench: the first mail was not sent within 60 s")
+        say(f"first mail sent {time.monotonic() - begun:.1f} s after its POST")
+        sent = post_all(client, seconds * PER_SECOND)
+        wait_called(provider, sent.keys(), 30)
         took = sorted((provider.called[m] - t) * 1000 for m, t in sent.items()
                       if m in provider.called)
     if len(took) < len(sent):
