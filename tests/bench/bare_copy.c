@@ -83,6 +83,7 @@ static void open_copy(struct copy *c, char **argv)
         {"bootstrap.servers", argv[1]},
         {"transactional.id", argv[4]},
         {"transaction.timeout.ms", "10000"},
+        {"retry.backoff.ms", "5"},
         {"linger.ms", "5"},
         {"compression.type", "lz4"},
         {"queue.buffering.max.messages", "200000"},

@@ -15,6 +15,10 @@ static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
     const struct mill_prop props[] = {
         {"transactional.id", id},
         {"transaction.timeout.ms", "10000"},
+        /* A transaction that begins right behind another is told CONCURRENT_TRANSACTIONS and tries
+         * again after this; the default of 100 ms made POST to provider call 253 ms at 10 mails a
+         * second, with 5 ms it is 39 ms (p50). */
+        {"retry.backoff.ms", "5"},
         {"linger.ms", "5"},
         {"compression.type", "lz4"},
         {"message.max.bytes", max},
