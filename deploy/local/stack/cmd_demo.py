@@ -19,9 +19,9 @@ It runs. Try next:
   eval "$({local}/env{name})"
   send    curl -u "$INGEST_AUTH" -H 'Content-Type: application/json' $INGEST/v1/mail \\
             -d '{{"from":"me@example.com","to":"you@example.org","subject":"Hi","text":"Hello"}}'
-  follow  {bin}/sendmill tail mail.events --brokers $BROKERS --registry $REGISTRY
+  follow  {bin}/sendmill tail mail.events --from @-10m
   break   printf 'not avro' | kcat -P -b $BROKERS -t mail.requests   # ends in the DLQ:
-          {bin}/sendmill dlq ls --brokers $BROKERS --registry $REGISTRY
+          {bin}/sendmill dlq ls
   ask     {local}/sql{name} "select type, count(*) from lake('mail.events') group by 1"
 Stop it with {local}/down{name}"""
 
