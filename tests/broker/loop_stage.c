@@ -1,6 +1,7 @@
 /* The stage that test_loop runs as a process: what it does with a note is the note's first word. */
 #include "loop_stage.h"
 #include "base/clock.h"
+#include "table.h"
 
 static const struct mill_field note_fields[] = {
     {.name = "text", .kind = MILL_STRING, .off = offsetof(struct note, text)},
@@ -107,4 +108,51 @@ MILL_STAGE(pend) = {
     .on_batch = pend_on_batch,
     .on_record = pend_on_record,
     .on_poll = pend_on_poll,
+};
+
+/* A stage that remembers: the first note of a key is copied, later ones are answered by what its
+ * table has, the topic's record or the one that it has put there itself. */
+static const struct mill_table_port memory[] = {{"memory", "memory", &note_desc}, {0}};
+
+struct recall_found {
+    char text[64];
+    bool any;
+};
+
+static bool recall_each(void *arg, struct mill_str key, const void *value)
+{
+    struct recall_found *found = arg;
+    const struct note *note = value;
+
+    (void)key;
+    found->any = true;
+    mill_str_cut(note->text, found->text, sizeof found->text);
+    return false;
+}
+
+static enum mill_verdict recall_on_record(struct mill_ctx *ctx, const struct mill_record *in,
+                                          struct mill_err *err)
+{
+    struct mill_table *t = mill_ctx_table(ctx, 0);
+    struct recall_found found = {0};
+    struct note answer;
+
+    if (mill_table_each(t, in->partition, in->key, recall_each, &found, err))
+        return MILL_STOP;
+    if (!found.any) {
+        if (mill_table_put(t, in->partition, in->key, in->value, err))
+            return MILL_STOP;
+        return note_copy(ctx, in, err);
+    }
+    answer.text = mill_str(found.text);
+    return mill_emit(ctx, OUT_NOTES, in->key, &answer, err) ? MILL_STOP : MILL_DONE;
+}
+
+MILL_STAGE(recall) = {
+    .name = "recall",
+    .summary = "answers with the first note of a key",
+    .in = in_ports,
+    .out = out_ports,
+    .tables = memory,
+    .on_record = recall_on_record,
 };

@@ -225,19 +225,48 @@ static void a_fenced_producer_ends_the_process(void **state)
     assert_int_equal(lab_wait(pid), MILL_EXIT_TEMP);
 }
 
+static void a_table_gives_what_its_topic_and_its_owner_put_there(void **state)
+{
+    struct lab_record v[8];
+    pid_t pid;
+
+    (void)state;
+    lab_topic(&lab, "memory", 4);
+    lab_produce(&lab, "memory", 0, MILL_STR("t1"), framed("topic"), NULL);
+    pid = lab_stage(&lab, "recall");
+    put(0, "t1", "x");
+    put(0, "t2", "own");
+    put(0, "t2", "x");
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    for (size_t i = 0; i < 3; i++) /* behind frame and length */
+        assert_string_equal(v[i].value + 6, strcmp(v[i].key, "t1") ? "own" : "topic");
+}
+
+static const struct mill_stage *stage_of(const char *mode)
+{
+    return !strcmp(mode, "pend")     ? &mill_stage_pend
+           : !strcmp(mode, "recall") ? &mill_stage_recall
+                                     : &mill_stage_notes;
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(copies_keep_key_partition_and_headers), T(failures_keep_bytes_and_say_why),
-        T(comes_back_by_the_retry_topic),         T(waits_without_blocking_other_partitions),
-        T(stop_ends_the_process_with_its_code),   T(settles_later_after_announcing),
-        T(an_abortable_error_is_written_again),   T(no_permission_ends_the_process),
+        T(copies_keep_key_partition_and_headers),
+        T(failures_keep_bytes_and_say_why),
+        T(comes_back_by_the_retry_topic),
+        T(waits_without_blocking_other_partitions),
+        T(stop_ends_the_process_with_its_code),
+        T(settles_later_after_announcing),
+        T(an_abortable_error_is_written_again),
+        T(no_permission_ends_the_process),
         T(a_fenced_producer_ends_the_process),
+        T(a_table_gives_what_its_topic_and_its_owner_put_there),
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))
-        return mill_stage_main(argc - 2, argv + 2,
-                               !strcmp(argv[2], "pend") ? &mill_stage_pend : &mill_stage_notes);
+        return mill_stage_main(argc - 2, argv + 2, stage_of(argv[2]));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
