@@ -66,10 +66,6 @@ bool mill_ledger_fold(struct mill_ledger_view *view, const struct mill_ledger *r
     if (r->kind == MILL_LEDGER_INTENT || r->outcome == MILL_OUTCOME_UNKNOWN) {
         view->doubt = true;
     }
-    if (newest && r->kind != MILL_LEDGER_EVIDENCE) {
-        view->open = r->kind == MILL_LEDGER_INTENT;
-        view->outcome = r->outcome;
-    }
     if (newest) {
         view->attempts = r->attempt;
     }

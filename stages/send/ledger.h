@@ -19,8 +19,6 @@ struct mill_ledger_view {
     int64_t attempts; /**< highest attempt number; 0 = the ledger does not know the message */
     bool accepted;
     bool doubt;               /**< an attempt whose outcome nobody knows, or that never got one */
-    bool open;                /**< the highest attempt is an INTENT without outcome */
-    int outcome;              /**< enum mill_outcome of the highest attempt */
     struct mill_ledger facts; /**< of the accepted attempt, else of the highest */
 };
 

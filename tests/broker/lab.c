@@ -1,8 +1,10 @@
+#define _XOPEN_SOURCE 700 /* nftw */
 #include "lab.h"
 
 #include "base/clock.h"
 #include "net/http_server.h"
 #include <errno.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,12 +76,20 @@ void lab_open(struct lab *lab)
              mill_server_port(lab->registry));
 }
 
+static int lab_unlink(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
 void lab_close(struct lab *lab)
 {
     mill_server_stop(lab->registry);
     rd_kafka_mock_cluster_destroy(lab->mock);
     rd_kafka_destroy(lab->rk);
-    rmdir(lab->dir);
+    nftw(lab->dir, lab_unlink, 8, FTW_DEPTH | FTW_PHYS); /* tables too */
 }
 
 void lab_topic(struct lab *lab, const char *topic, int partitions)
