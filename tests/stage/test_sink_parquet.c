@@ -60,9 +60,9 @@ static struct mill_record record_at(const char *topic, int64_t offset)
 
     if (offset % 11 == 5)
         return in;
-    in.raw = offset % 7 == 3   ? (struct mill_str){cut, sizeof cut - 1}
-             : offset % 2 ? (struct mill_str){v1, sizeof v1 - 1}
-                               : (struct mill_str){v2, sizeof v2 - 1};
+    in.raw = offset % 7 == 3 ? (struct mill_str){cut, sizeof cut - 1}
+             : offset % 2    ? (struct mill_str){v1, sizeof v1 - 1}
+                             : (struct mill_str){v2, sizeof v2 - 1};
     return in;
 }
 
