@@ -1,0 +1,21 @@
+"""stack.py up|down: the one stack that the e2e tests share, of the build that is tested."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = os.environ["MILL_E2E_NAME"]
+
+
+def main(verb: str) -> int:
+    local = ROOT / "deploy/local"
+    if verb == "up":
+        subprocess.run([local / "down", "--name", NAME, "--wipe"], check=False)
+        return subprocess.run([local / "up", "--name", NAME, "--base", "auto"],
+                              check=False).returncode
+    return subprocess.run([local / "down", "--name", NAME, "--wipe"], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
