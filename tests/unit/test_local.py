@@ -70,6 +70,12 @@ class Parts(unittest.TestCase):
             self.assertEqual(cmd_ctl._signal(text), want)
         self.assertRaises(Fail, cmd_ctl._signal, "-NOSUCH")
 
+    def test_environment_of_a_process(self):
+        env = {"MILL_SINK_PARQUET_FLUSH": "1s", "MILL_SEND_PROVIDERS": "smtp", "MILL_JOBS": "2",
+               "ASAN_OPTIONS": "x", "HOME": "/"}
+        self.assertEqual(processes.passed_on("mill-sink-parquet", env),
+                         {"MILL_SINK_PARQUET_FLUSH": "1s", "ASAN_OPTIONS": "x"})
+
     def test_names(self):
         self.assertEqual(instance.instance_name("a-1"), "a-1")
         for bad in ("", "../x", "A", "lock", "a" * 33):

@@ -31,7 +31,7 @@ def broker(i: Instance) -> Program:
             [*java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format",
              "--standalone", f"--cluster-id={i.secret('cluster_id')}", "-c", conf], log=i.log("broker-format"))
     return Program("broker", [*java, "-Xms256m", "-Xmx512m", "-XX:MaxGCPauseMillis=20",
-                              "kafka.Kafka", conf], stop_s=30, ready_s=90)
+                              "kafka.Kafka", conf], stop_s=30, ready_s=120)
 
 
 def registry(i: Instance) -> Program:
@@ -39,7 +39,7 @@ def registry(i: Instance) -> Program:
            "QUARKUS_HTTP_HOST": "127.0.0.1", "QUARKUS_HTTP_PORT": i.ports["registry"],
            "QUARKUS_LOG_CONSOLE_COLOR": "false", "QUARKUS_PROFILE": "prod"}
     return Program("registry", ["java", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                                "-jar", part_java.REGISTRY_JAR], env, ready_s=120)
+                                "-jar", part_java.REGISTRY_JAR], env, ready_s=180)
 
 
 def _has_xattr(where: Path) -> bool:

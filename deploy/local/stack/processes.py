@@ -79,6 +79,12 @@ def write_conf(i: Instance, p: Process, known: dict[str, str]) -> Path:
     return path
 
 
+def passed_on(program_name: str, environ) -> dict[str, str]:
+    """The variables of `up` that a process gets: its own options and the sanitizers'."""
+    own = "MILL_" + program_name.removeprefix("mill-").upper().replace("-", "_") + "_"
+    return {k: v for k, v in environ.items() if k.startswith(own) or k.endswith("SAN_OPTIONS")}
+
+
 def program(i: Instance, p: Process, known: dict[str, str]) -> Program:
     binary = p.binary(i.build)
     if not binary.exists():
@@ -87,6 +93,7 @@ def program(i: Instance, p: Process, known: dict[str, str]) -> Program:
     env = {"AWS_ACCESS_KEY_ID": i.secret("s3_access_key"),
            "AWS_SECRET_ACCESS_KEY": i.secret("s3_secret_key"),
            "AWS_REGION": "us-east-1"} if p.kind == "sink" else {}
+    env |= passed_on(binary.name, os.environ)
     check = subprocess.run([binary, "--config", conf, "--check-config"], capture_output=True,
                            text=True, timeout=60, env={**os.environ, **env})
     if check.returncode != 0:

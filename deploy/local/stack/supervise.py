@@ -20,7 +20,7 @@ class Program:
     argv: list
     env: dict = field(default_factory=dict)
     stop_s: int = 20   # after SIGTERM, before SIGKILL
-    ready_s: int = 60  # how long `up` waits for it
+    ready_s: int = 90  # how long `up` waits for it
 
 
 class _Connection(http.client.HTTPConnection):
@@ -95,6 +95,9 @@ def _quote(text) -> str:
 
 
 def _program_conf(i: Instance, p: Program) -> str:
+    for k, v in p.env.items():
+        if '"' in str(v) or "\n" in str(v):
+            raise Fail(f"{p.name}: the value of {k} has a quote or a line break")
     env = ",".join(f'{k}="{str(v).replace("%", "%%")}"' for k, v in p.env.items())
     return f"""[program:{p.name}]
 command={' '.join(_quote(a) for a in p.argv)}
