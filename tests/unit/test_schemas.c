@@ -1,6 +1,7 @@
 /* Every version of a record reads what every other version wrote, and the tables fit the newest. */
 #include "mail/records.h"
 
+#include "alloc_fail.h"
 #include "avro/codec.h"
 #include "cases.h"
 #include <errno.h>
@@ -111,9 +112,59 @@ static void test_smallest_request(void **state)
     mill_codec_free(c);
 }
 
+/* A life of a codec in which the n-th allocation fails. */
+static enum mill_code life(const struct mill_desc *desc, const void *rec, void *out, long n)
+{
+    struct mill_codec *c = NULL;
+    struct mill_arena arena = {0};
+    struct mill_buf body;
+    struct mill_err err = {0};
+    json_t *v = NULL;
+
+    mill_buf_init(&body, 1 << 16);
+    alloc_fail_in = n;
+    enum mill_code rc = mill_codec_new(&c, desc, &err);
+    if (!rc)
+        rc = mill_codec_learn(c, 1, mill_str(desc->avsc), &err);
+    if (!rc)
+        rc = mill_codec_encode(c, rec, &body, &err);
+    if (!rc)
+        rc = mill_codec_decode(c, 1, mill_buf_view(&body), &arena, out, &err);
+    if (!rc)
+        rc = mill_avro_json(mill_str(desc->avsc), mill_buf_view(&body), &v, &err);
+    alloc_fail_in = 0;
+    json_decref(v);
+    mill_buf_release(&body);
+    mill_arena_release(&arena);
+    mill_codec_free(c);
+    return rc;
+}
+
+/* Wherever memory runs out: no crash, no leak, and no other verdict than "not now". */
+static void test_out_of_memory(void **state)
+{
+    static const struct mill_address to[] = {{{"c@d", 3}, {0}}};
+    static const struct mill_personalization mails[] = {{.to = {to, 1}}};
+    static const struct mill_request rec = {.from = {{"a@b", 3}, {0}},
+                                            .personalizations = {mails, 1}};
+    struct mill_request out;
+    long n = 1;
+
+    (void)state;
+    for (enum mill_code rc = MILL_E_NOMEM; rc; n++) {
+        rc = life(&mill_request_desc, &rec, &out, n);
+        assert_true(rc == MILL_OK || rc == MILL_E_NOMEM);
+        assert_true(n < 1000);
+    }
+    assert_true(n > 15); /* it did fail at many places */
+}
+
 int main(void)
 {
-    const struct CMUnitTest fixed[] = {cmocka_unit_test(test_smallest_request)};
+    const struct CMUnitTest fixed[] = {
+        cmocka_unit_test(test_smallest_request),
+        cmocka_unit_test(test_out_of_memory),
+    };
 
     return TABLE(rows, test_versions) + TABLE(rows, test_table) + TESTS(fixed);
 }

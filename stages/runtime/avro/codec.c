@@ -2,7 +2,8 @@
  * One codec: the compiled-in schema, how to write it, and one plan per writer id.
  *
  * design.md § 8 put avro-c's generic values between bytes and structs and named this direct way a
- * later step. It is taken: tests/bench/codec.c measures both, figures in tests/bench/RESULTS.md.
+ * later step. It is taken: against those values it decodes a request 5.2 times and encodes it 2.5
+ * times as fast, an event 5.9 and 2.1 times (tests/bench/codec.c, figures in RESULTS.md there).
  */
 #include "avro/codec.h"
 

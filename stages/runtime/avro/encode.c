@@ -387,9 +387,12 @@ enum mill_code mill_encode_run(const struct mill_encode_record *rec, const void 
 
     mill_wire_begin(&e.o, out);
     bool good = encode_struct(&e, rec, in);
-    if (!mill_wire_end(&e.o))
+    if (!mill_wire_end(&e.o)) {
+        if (!e.o.over)
+            return mill_fail(err, MILL_E_NOMEM, rec->desc->name, "out of memory");
         return mill_fail(err, MILL_E_DATA, rec->desc->name, "the record is larger than %zu bytes",
                          out->cap);
+    }
     if (good)
         return MILL_OK;
     if (out->p) /* nothing of it stays */

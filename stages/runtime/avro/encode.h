@@ -13,7 +13,7 @@ enum mill_code mill_encode_build(const struct mill_desc *desc, const struct mill
                                  struct mill_arena *arena, const struct mill_encode_record **out,
                                  struct mill_err *err) MILL_NODISCARD;
 /** @brief Write one struct. @return MILL_OK; MILL_E_DATA when a value does not fit its type or the
- *  buffer's cap */
+ *  buffer's cap; MILL_E_NOMEM */
 enum mill_code mill_encode_run(const struct mill_encode_record *rec, const void *in,
                                struct mill_buf *out, struct mill_err *err) MILL_NODISCARD;
 

@@ -199,6 +199,7 @@ bool mill_wire_grow(struct mill_wire_out *o, size_t n)
     size_t want = n < CHUNK ? CHUNK : n;
     if (want > left)
         want = n;
+    o->over = o->over || n > left;
     o->p = mill_buf_reserve(o->buf, want);
     o->end = o->p ? o->p + want : NULL;
     return o->p != NULL;

@@ -85,6 +85,7 @@ bool mill_wire_skip(struct mill_wire *w, const struct mill_avro_node *type) MILL
 struct mill_wire_out {
     struct mill_buf *buf;
     char *p, *end;
+    bool over; /**< it was the cap that made it fail, not memory */
 };
 
 void mill_wire_begin(struct mill_wire_out *o, struct mill_buf *buf);
