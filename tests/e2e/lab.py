@@ -38,6 +38,12 @@ def local(command: str, *args: str, timeout: int = 300) -> str:
     return done.stdout
 
 
+def state_dir() -> Path:
+    """Where the instance keeps conf, logs and data."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+    return base / "sendmill" / NAME
+
+
 def sendmill(*args: str, check: bool = True) -> subprocess.CompletedProcess:
     """The operator's command on the tests' instance."""
     done = subprocess.run([BUILD / "bin/sendmill", *args], env={**os.environ, **ENV}, text=True,
