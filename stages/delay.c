@@ -5,7 +5,7 @@
  * in   10s  mail.delay.10s  raw; headers mill.due (ms since 1970), mill.target, and
  *                           mill.target-partition (optional: without it, by key)
  * out  10s  mail.delay.10s  a record that is due later than this tier reaches, once more round
- *      dlq  mail.dlq        a record whose headers name no time or place
+ *      dlq  mail.dlq        a record whose headers name no time, or no place that there is
  *      and the topic that mill.target names
  * Verdicts: DONE; LATER until the record's append time + tier: in a topic with one delay and broker
  * append time, order of arrival is order of expiry, so a waiting partition is an exact timer.
@@ -75,6 +75,25 @@ static bool is_ours(struct mill_str name)
            mill_str_is(name, "mill.target-partition");
 }
 
+/** Nowhere to send it to: a dead letter that says why. */
+static enum mill_code delay_give_up(struct mill_ctx *ctx, const struct mill_record *in,
+                                    struct mill_str why, struct mill_err *err)
+{
+    struct mill_pair *h = mill_arena_calloc(mill_batch_arena(ctx), in->headers.n + 3, sizeof(*h));
+    size_t n = in->headers.n;
+
+    if (!h || !why.p) {
+        return mill_fail(err, MILL_E_NOMEM, "headers", "out of memory");
+    }
+    if (n) {
+        memcpy(h, in->headers.v, n * sizeof(*h));
+    }
+    h[n++] = (struct mill_pair){MILL_STR("mill.class"), MILL_STR("poison")};
+    h[n++] = (struct mill_pair){MILL_STR("mill.stage"), MILL_STR("delay")};
+    h[n++] = (struct mill_pair){MILL_STR("__connect.errors.exception.message"), why};
+    return mill_forward(ctx, mill_out_topic(ctx, OUT_DLQ), -1, in, (struct mill_map){h, n}, err);
+}
+
 /** Send it where it wanted to go, without the headers that say so. */
 static enum mill_code delay_release(struct mill_ctx *ctx, const struct mill_record *in,
                                     int32_t partition, struct mill_err *err)
@@ -113,13 +132,18 @@ static enum mill_verdict delay_on_record(struct mill_ctx *ctx, const struct mill
         !topic_name_ok(mill_header(in, "mill.target")) ||
         (to.p && (!mill_str_i64(to, &partition) || partition < 0 || partition > INT32_MAX))) {
         way = WAY_DLQ;
-        rc = mill_forward(ctx, mill_out_topic(ctx, OUT_DLQ), -1, in, in->headers, err);
+        rc = delay_give_up(ctx, in, MILL_STR("delay: headers name no time or place"), err);
     } else if (due_ms > now_ms + EARLY_MS) {
         way = WAY_AGAIN;
         rc = mill_forward(ctx, mill_out_topic(ctx, tiers[delay_tier(due_ms - now_ms)].out), -1, in,
                           in->headers, err);
     } else {
         rc = delay_release(ctx, in, (int32_t)partition, err);
+        if (rc == MILL_E_NOENT) {
+            way = WAY_DLQ;
+            rc = delay_give_up(
+                ctx, in, mill_arena_printf(mill_batch_arena(ctx), "delay: %s", err->text), err);
+        }
     }
     mill_count(ctx, M_RECORDS, way, 1);
     return rc ? MILL_STOP : MILL_DONE;

@@ -113,6 +113,7 @@ enum mill_code mill_emit(struct mill_ctx *ctx, size_t port, struct mill_str key,
  * @param partition exact partition, or -1 to choose by key
  * @param headers   the whole header set of the new record; a later pair replaces an earlier one
  *                  of its name
+ * @return MILL_OK; MILL_E_NOENT when there is no such topic or partition; MILL_E_NOMEM
  */
 enum mill_code mill_forward(struct mill_ctx *ctx, const char *topic, int32_t partition,
                             const struct mill_record *in, struct mill_map headers,

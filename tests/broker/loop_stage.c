@@ -50,6 +50,11 @@ static enum mill_verdict note_on_record(struct mill_ctx *ctx, const struct mill_
         mill_fail(err, MILL_E_CONFIG, "text", "asked to stop");
         return MILL_STOP;
     }
+    if (mill_str_is(note->text, "nowhere") || mill_str_is(note->text, "too far")) {
+        bool far = mill_str_is(note->text, "too far");
+        (void)!mill_forward(ctx, far ? "copies" : "nowhere", far ? 4 : -1, in, in->headers, err);
+        return err->code == MILL_E_NOENT ? MILL_REJECT : MILL_STOP;
+    }
     if (mill_str_is(note->text, "later") && in->timestamp_us / 1000 + 1500 > mill_now_us() / 1000) {
         mill_wait_until(ctx, in->timestamp_us / 1000 + 1500);
         return MILL_LATER;

@@ -243,6 +243,21 @@ static void a_table_gives_what_its_topic_and_its_owner_put_there(void **state)
         assert_string_equal(v[i].value + 6, strcmp(v[i].key, "t1") ? "own" : "topic");
 }
 
+static void forwarding_to_nowhere_harms_one_record_only(void **state)
+{
+    struct lab_record v[8];
+    pid_t pid;
+
+    (void)state;
+    pid = lab_stage(&lab, "notes");
+    put(0, "n1", "nowhere");
+    put(0, "n2", "too far");
+    put(0, "n3", "x");
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
+    assert_int_equal(lab_read(&lab, "failures", v, 8, 2), 2);
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
 static const struct mill_stage *stage_of(const char *mode)
 {
     return !strcmp(mode, "pend")     ? &mill_stage_pend
@@ -264,6 +279,7 @@ int main(int argc, char **argv)
         T(no_permission_ends_the_process),
         T(a_fenced_producer_ends_the_process),
         T(a_table_gives_what_its_topic_and_its_owner_put_there),
+        T(forwarding_to_nowhere_harms_one_record_only),
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))

@@ -60,7 +60,8 @@ enum mill_code mill_forward(struct mill_ctx *ctx, const char *topic, int32_t par
     struct mill_pair *pairs = mill_arena_calloc(&ctx->emitted, headers.n + 1, sizeof *pairs);
     size_t n = 0;
 
-    (void)err;
+    if (!strncmp(topic, "missing.", 8) || partition >= FAKE_PARTITIONS)
+        return mill_fail(err, MILL_E_NOENT, "topic", "there is no %s/%d", topic, partition);
     assert_non_null(pairs);
     for (size_t i = 0; i < headers.n; i++) { /* a later pair replaces an earlier one of its name */
         size_t at = 0;

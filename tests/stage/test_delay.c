@@ -28,6 +28,8 @@ static const struct row {
     {"a target that is a path", -10, 0, "..", "2", "> mail.dlq -1 k"},
     {"a partition that is no number", -10, 0, "mail.retry.send", "two", "> mail.dlq -1 k"},
     {"a partition below zero", -10, 0, "mail.retry.send", "-3", "> mail.dlq -1 k"},
+    {"a topic that is not there", -10, 0, "missing.x", "2", "> mail.dlq -1 k"},
+    {"a partition that is not there", -10, 0, "mail.retry.send", "4", "> mail.dlq -1 k"},
     {"a partition beyond Kafka", -10, 0, "mail.retry.send", "4294967296", "> mail.dlq -1 k"},
 };
 
@@ -64,6 +66,11 @@ static void delay_row(void **state)
                          0);
         assert_int_equal(fake_emits(ctx), 1);
         assert_true(mill_str_is(fake_emit(ctx, 0)->bytes, "v"));
+        if (strstr(row->out, "dlq")) {
+            assert_true(
+                mill_map_get(fake_emit(ctx, 0)->headers, "__connect.errors.exception.message").n >
+                10);
+        }
     }
     fake_free(ctx);
 }

@@ -136,6 +136,8 @@ enum mill_code mill_forward(struct mill_ctx *ctx, const char *topic, int32_t par
         .headers = batch_headers(ctx, headers, &ok),
     };
 
+    if (run_target_check(ctx, topic, partition, err))
+        return MILL_E_NOENT; /* nothing is emitted: the stage may forward it to another */
     if (!ok || !o.topic || !run_output_add(ctx, &o)) {
         ctx->emit_failed = true;
         return mill_fail(err, MILL_E_NOMEM, topic, "out of memory");

@@ -20,7 +20,13 @@
 #include "table.h"
 #include <stdatomic.h>
 
-enum { RUN_PORTS_MAX = 16, RUN_HELD_MAX = 1000, RUN_TOPIC_ID = 37, RUN_TOPIC_NAME = 256 };
+enum {
+    RUN_PORTS_MAX = 16,
+    RUN_HELD_MAX = 1000,
+    RUN_TOPIC_ID = 37,
+    RUN_TOPIC_NAME = 256,
+    RUN_TARGETS_MAX = 32,
+};
 
 /** Options that every stage has. */
 struct run_conf {
@@ -71,6 +77,13 @@ struct run_in_topic {
     char id[RUN_TOPIC_ID]; /**< the broker's topic id, text */
 };
 
+/** What is known of a topic that mill_forward() writes to. */
+struct run_target {
+    char topic[RUN_TOPIC_NAME];
+    int partitions;   /**< 0 = no such topic; -1 = not known */
+    int64_t until_ms; /**< mill_tick_ms(): ask again then */
+};
+
 /** Rows of the runtime's own metric table. */
 enum run_metric {
     RUN_M_RECEIVED,
@@ -105,6 +118,8 @@ struct mill_ctx {
     struct run_in_topic in_topics[64];
     size_t in_topics_n;
     struct mill_table *tables[RUN_PORTS_MAX];
+    struct run_target targets[RUN_TARGETS_MAX];
+    size_t targets_n, targets_at;
 
     rd_kafka_t *consumer, *producer;
     rd_kafka_consumer_group_metadata_t *group_meta;
@@ -204,6 +219,12 @@ void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partiti
 void run_rewind(struct mill_ctx *ctx);
 struct run_part *run_part_find(struct mill_ctx *ctx, const char *topic, int32_t partition);
 void run_parts_clear(struct mill_ctx *ctx);
+
+/* target.c: */
+/** @brief May a record be written there? @param partition -1 = any. @return MILL_OK (also while the
+ *  broker does not say); MILL_E_NOENT */
+enum mill_code run_target_check(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                struct mill_err *err) MILL_NODISCARD;
 
 /* table.c: */
 enum mill_code run_table_new(struct mill_table **out, struct mill_ctx *ctx,
