@@ -5,36 +5,33 @@
 #include <stdlib.h>
 
 #define F(n, t) "{\"name\":\"" n "\",\"type\":" t "}"
-static const char *const fuzz_schemas[] =
-    {
-        "{\"type\":\"record\",\"name\":\"A\",\"fields\":[" F("s", "\"string\"") "," F(
-            "o", "[\"null\",\"long\"]") "," F("l", "{\"type\":\"array\",\"items\":[\"null\","
-                                                   "\"string\"]}") "," F("b", "\"boolean\"") "]}",
-        "{\"type\":\"record\",\"name\":\"A\",\"fields\":[" F(
-            "m", "{\"type\":\"map\",\"values\":{"
-                 "\"type\":\"array\",\"items\":"
-                 "\"bytes\"}}") "," F("u",
-                                      "[\"int\",\"null\",\"string\",{\"type\":\"record\",\"name\":"
-                                      "\"B\",\"fields\":[" F("x", "\"double\"") "," F(
-                                          "e", "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":["
-                                               "\"P\",\"Q\"]}") "]}]") "]}",
-        "{\"type\":\"record\",\"name\":\"A\",\"fields\":[" F(
-            "d", "{\"type\":\"bytes\",\"logicalType\":"
-                 "\"decimal\",\"precision\":40,"
-                 "\"scale\":2}") "," F("id", "{\"type"
-                                             "\":"
-                                             "\"fixed"
-                                             "\","
-                                             "\"name\""
-                                             ":\"U\","
-                                             "\"size\""
-                                             ":16,"
-                                             "\"logica"
-                                             "lType\":"
-                                             "\"uuid\""
-                                             "}") "," F("n", "{\"type\":\"array\",\"items\":"
-                                                             "\"null\"}") "," F("f",
-                                                                                "\"float\"") "]}",
+static const char *const fuzz_schemas[] = {
+    "{\"type\":\"record\",\"name\":\"A\",\"fields\":[" F("s", "\"string\"") "," F(
+        "o", "[\"null\",\"long\"]") "," F("l", "{\"type\":\"array\",\"items\":[\"null\","
+                                               "\"string\"]}") "," F("b", "\"boolean\"") "]}",
+    "{\"type\":\"record\",\"name\":\"A\",\"fields\":[" F(
+        "m", "{\"type\":\"map\",\"values\":{"
+             "\"type\":\"array\",\"items\":"
+             "\"bytes\"}}") "," F("u", "[\"int\",\"null\",\"string\",{\"type\":\"record\",\"name\":"
+                                       "\"B\",\"fields\":[" F("x", "\"double\"") "," F(
+                                           "e", "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":["
+                                                "\"P\",\"Q\"]}") "]}]") "]}",
+    "{\"type\":\"record\",\"name\":\"A\",\"fields\":[" F(
+        "d", "{\"type\":\"bytes\",\"logicalType\":"
+             "\"decimal\",\"precision\":40,"
+             "\"scale\":2}") "," F("id", "{\"type"
+                                         "\":"
+                                         "\"fixed"
+                                         "\","
+                                         "\"name\""
+                                         ":\"U\","
+                                         "\"size\""
+                                         ":16,"
+                                         "\"logica"
+                                         "lType\":"
+                                         "\"uuid\""
+                                         "}") "," F("n", "{\"type\":\"array\",\"items\":"
+                                                         "\"null\"}") "," F("f", "\"float\"") "]}",
 };
 enum { SCHEMAS = sizeof fuzz_schemas / sizeof *fuzz_schemas };
 
