@@ -142,14 +142,15 @@ enum mill_verdict sink_on_assign(struct mill_ctx *ctx, const struct mill_positio
         v = assign_by_lake(ctx, at, at->offset >= 0, start, err);
     else if (!plan.done)
         v = assign_redo(p, at, &plan, err);
+    p->start = *start;
     if (v == MILL_DONE && at->low > *start) {
         v = assign_gap(ctx, at, "the log starts behind the lake's end", *start, at->low, err);
-        if (v == MILL_DONE && !p->redo)
-            *start = at->low;
+        *start = at->low;
+        if (!p->redo) /* a plan keeps its names */
+            p->start = at->low;
     }
     if (v == MILL_DONE && *start > at->high && at->high >= 0)
         v = assign_gap(ctx, at, "the log ends before the lake", *start, at->high, err);
-    p->start = *start;
     p->next = *start;
     return v;
 }

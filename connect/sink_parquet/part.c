@@ -222,6 +222,8 @@ static enum mill_code part_add_avro(struct mill_ctx *ctx, struct sink_part *p,
     case SINK_AWAY:
         sink_fault(ctx, SINK_FAULT_REGISTRY, err);
         return MILL_E_IO;
+    case SINK_WAIT:
+        return MILL_E_IO;
     default:
         return MILL_E_NOMEM;
     }
@@ -235,7 +237,7 @@ static enum mill_verdict part_ready_redo(struct mill_ctx *ctx, struct sink_part 
 
     for (size_t i = 0; i < p->plan.n; i++) {
         enum sink_fit fit = sink_fill(ctx, p, p->plan.schemas[i], &fill, err);
-        if (fit == SINK_AWAY) {
+        if (fit == SINK_AWAY || fit == SINK_WAIT) {
             sink_fault(ctx, SINK_FAULT_REGISTRY, err);
             return MILL_LATER;
         }

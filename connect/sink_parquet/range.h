@@ -53,6 +53,7 @@ struct sink_schema {
     int32_t id;
     struct mill_schema *schema; /**< NULL: cannot be columns, and why */
     char why[160];
+    int64_t missing_ms, asked_ms; /**< not known to the registry since; 0 = it is, or unusable */
 };
 
 struct sink_topic {
@@ -119,6 +120,7 @@ struct sink {
     /* One outage at a time is enough: after a fault nothing outside is tried before retry_ms. */
     int64_t retry_ms;
     unsigned faults;
+    enum sink_fault fault; /**< the latest */
 };
 
 /* topics.c */
@@ -143,7 +145,14 @@ enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,
                                 const struct mill_record *in, bool *roll, struct mill_err *err);
 
 /* schemas.c */
-enum sink_fit { SINK_FITS, SINK_ROLL_FIRST, SINK_AWAY, SINK_REFUSED, SINK_BROKEN };
+enum sink_fit {
+    SINK_FITS,
+    SINK_ROLL_FIRST, /**< the range holds rows that do not go with it */
+    SINK_AWAY,       /**< the registry does not answer */
+    SINK_WAIT,       /**< the registry does not know it (yet) */
+    SINK_REFUSED,    /**< never becomes columns */
+    SINK_BROKEN,     /**< out of memory */
+};
 /** @brief The program that reads a writer's schema into the range's shape, which grows if it may.
  *  @return SINK_FITS with *out; else why not: err says it */
 enum sink_fit sink_fill(struct mill_ctx *ctx, struct sink_part *p, int32_t id,

@@ -20,6 +20,7 @@ void sink_fault(struct mill_ctx *ctx, enum sink_fault which, const struct mill_e
     int64_t wait = (int64_t)ROLL_BACKOFF_MS << (s->faults < 5 ? s->faults : 5);
 
     s->faults++;
+    s->fault = which;
     s->retry_ms = mill_tick_ms() + (wait < ROLL_BACKOFF_MAX_MS ? wait : ROLL_BACKOFF_MAX_MS);
     mill_count(ctx, SINK_M_FAULTS, which, 1);
     mill_unready(ctx, why[which]);

@@ -3,41 +3,76 @@
 
 #include <stdlib.h>
 
-/** What is known of an id. @return MILL_OK; MILL_E_IO, MILL_E_AUTH (the registry is away);
- *  MILL_E_NOMEM. An id that the registry does not know is not remembered: it may come. */
-static enum mill_code schema_find(struct mill_ctx *ctx, int32_t id, struct sink_schema **out,
-                                  struct mill_err *err)
+/* A registry that has just started may not know what it holds; asked again for this long. */
+enum { SCHEMA_MISSING_MS = 5000, SCHEMA_ASK_MS = 250 };
+
+static struct sink_schema *schema_entry(struct sink *s, int32_t id)
 {
-    struct sink *s = mill_state(ctx);
-    struct mill_str json = {NULL, 0};
-    struct sink_schema *more, *e;
-    enum mill_code rc;
+    struct sink_schema *more;
 
     for (size_t i = 0; i < s->n_schemas; i++)
-        if (s->schemas[i].id == id) {
-            *out = &s->schemas[i];
-            return MILL_OK;
-        }
-    rc = mill_sink_schema(ctx, id, &json, err);
-    if (rc)
-        return rc;
+        if (s->schemas[i].id == id)
+            return &s->schemas[i];
     more = realloc(s->schemas, (s->n_schemas + 1) * sizeof *more);
     if (!more)
-        return mill_fail(err, MILL_E_NOMEM, "schema", "out of memory");
+        return NULL;
     s->schemas = more;
-    e = &more[s->n_schemas];
-    *e = (struct sink_schema){.id = id};
-    rc = mill_schema_parse(&e->schema, json, err);
-    if (rc && rc != MILL_E_SCHEMA)
-        return rc;
-    if (rc) {
-        e->schema = NULL;
-        mill_str_cut(mill_str(err->text), e->why, sizeof e->why);
-        mill_log_err(MILL_ERROR, "schema_unusable", err);
+    more[s->n_schemas] = (struct sink_schema){.id = id, .asked_ms = -1};
+    return &more[s->n_schemas++];
+}
+
+/** The registry's word on an id that is not known yet. */
+static enum sink_fit schema_ask(struct mill_ctx *ctx, struct sink_schema *e, struct mill_err *err)
+{
+    struct mill_str json = {NULL, 0};
+    int64_t now = mill_tick_ms();
+    enum mill_code rc = mill_sink_schema(ctx, e->id, &json, err);
+
+    if (rc == MILL_E_NOENT) {
+        e->asked_ms = now;
+        e->missing_ms = e->missing_ms ? e->missing_ms : now;
+        mill_str_cut(MILL_STR("the registry does not know it"), e->why, sizeof e->why);
+        return now - e->missing_ms < SCHEMA_MISSING_MS ? SINK_WAIT : SINK_REFUSED;
     }
-    s->n_schemas++;
+    if (rc)
+        return rc == MILL_E_NOMEM ? SINK_BROKEN : SINK_AWAY;
+    e->missing_ms = 0;
+    e->asked_ms = now;
+    e->why[0] = '\0';
+    rc = mill_schema_parse(&e->schema, json, err);
+    if (rc)
+        e->schema = NULL;
+    if (rc && rc != MILL_E_SCHEMA)
+        return SINK_BROKEN;
+    return rc ? SINK_REFUSED : SINK_FITS;
+}
+
+/** What is known of an id: SINK_FITS, it is a schema. */
+static enum sink_fit schema_find(struct mill_ctx *ctx, int32_t id, struct sink_schema **out,
+                                 struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    struct sink_schema *e = schema_entry(s, id);
+    int64_t now = mill_tick_ms();
+    enum sink_fit fit;
+
     *out = e;
-    return MILL_OK;
+    if (!e)
+        return SINK_BROKEN;
+    if (e->schema)
+        return SINK_FITS;
+    if (e->asked_ms >= 0 && !e->missing_ms)
+        return SINK_REFUSED;
+    if (e->missing_ms && now - e->missing_ms < SCHEMA_MISSING_MS &&
+        now - e->asked_ms < SCHEMA_ASK_MS)
+        return SINK_WAIT;
+    if (e->missing_ms && now - e->missing_ms >= SCHEMA_MISSING_MS &&
+        now - e->asked_ms < SCHEMA_MISSING_MS)
+        return SINK_REFUSED; /* decided; asked again now and then all the same */
+    fit = schema_ask(ctx, e, err);
+    if (fit != SINK_AWAY && s->faults && s->fault == SINK_FAULT_REGISTRY)
+        sink_fine(ctx);
+    return fit;
 }
 
 void sink_fills_clear(struct sink_part *p)
@@ -47,14 +82,12 @@ void sink_fills_clear(struct sink_part *p)
     p->n_fills = 0;
 }
 
-/** A schema that never becomes columns: said once, loudly; its records go to rejected=. */
-static enum sink_fit schema_unusable(struct sink_schema *e, struct sink_part *p,
+/** A schema that never becomes columns of this topic: said once; its records go to rejected=. */
+static enum sink_fit schema_unusable(struct sink_schema *e, const struct sink_part *p,
                                      struct mill_err *err)
 {
-    if (e->schema) {
+    if (!e->why[0]) {
         mill_str_cut(mill_str(err->text), e->why, sizeof e->why);
-        mill_schema_free(e->schema);
-        e->schema = NULL;
         mill_log(MILL_ERROR, "schema_unusable",
                  MILL_KV(MILL_KS("topic", p->topic->name), MILL_KI("schema_id", e->id)), "%s: %s",
                  err->where, e->why);
@@ -130,7 +163,7 @@ static enum sink_fit schema_learn(struct sink_part *p, struct sink_schema *e,
     const struct mill_avro_node *root = mill_schema_root(e->schema);
     enum sink_fit fit = schema_shape(p, root, err);
 
-    if (fit == SINK_REFUSED)
+    if (fit == SINK_REFUSED && !p->redo)
         return schema_unusable(e, p, err);
     if (fit != SINK_FITS)
         return fit;
@@ -145,7 +178,7 @@ enum sink_fit sink_fill(struct mill_ctx *ctx, struct sink_part *p, int32_t id,
                         struct mill_fill **out, struct mill_err *err)
 {
     struct sink_schema *e = NULL;
-    enum mill_code rc;
+    enum sink_fit fit;
 
     for (size_t i = 0; i < p->n_fills; i++)
         if (p->fill_ids[i] == id) {
@@ -157,13 +190,13 @@ enum sink_fit sink_fill(struct mill_ctx *ctx, struct sink_part *p, int32_t id,
         mill_fail(err, MILL_E_SCHEMA, "schema", "schema %d was not readable", (int)id);
         return SINK_REFUSED;
     }
-    rc = schema_find(ctx, id, &e, err);
-    if (rc == MILL_E_NOENT)
-        return p->redo ? SINK_AWAY : SINK_REFUSED;
-    if (rc)
-        return rc == MILL_E_NOMEM ? SINK_BROKEN : SINK_AWAY;
-    if (!e->schema)
+    fit = schema_find(ctx, id, &e, err);
+    if (fit == SINK_REFUSED && p->redo && e->missing_ms)
+        return SINK_WAIT; /* the plan's author had it */
+    if (fit == SINK_REFUSED)
         return schema_unusable(e, p, err);
+    if (fit != SINK_FITS)
+        return fit;
     if (p->n_fills == MILL_PLAN_SCHEMAS) {
         if (p->rows)
             return SINK_ROLL_FIRST;

@@ -1,0 +1,214 @@
+/* What the sink makes of records: schemas that change, clash, come late or never; raw topics; when
+ * a range ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lake/object.h"
+#include "sink_case.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+/** Old and new schema in turns: after the first growth no more ranges are cut for it. */
+static void test_versions_share_a_file(void **state)
+{
+    struct mill_ctx *ctx = fake_new(sink_spec, "--s3-bucket=lake", "--flush=1h", NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 1, 1000, &from, &err), MILL_DONE);
+    assert_int_equal(from, 1); /* an old one */
+    sink_feed(ctx, "t", from, 1000);
+    assert_int_equal(fake_metric(ctx, 3, 4), 1); /* rolls for a schema */
+    assert_int_equal(fake_lake.n, 1);
+    fake_free(ctx);
+}
+
+static void test_clash_starts_a_file(void **state)
+{
+    static const char body[] = "\0\0\0\0\3\2";
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 9, &from, &err), MILL_DONE);
+    sink_feed(ctx, "t", 0, 1);
+    struct mill_record in = record_at("t", 1);
+    in.raw = (struct mill_str){body, sizeof body - 1};
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_lake.n, 1); /* [0,1) is out */
+    sink_feed(ctx, "t", 2, 3);
+    assert_int_equal(fake_lake.n, 2); /* and the long one */
+    fake_free(ctx);
+}
+
+static void test_unreadable_schemas(void **state)
+{
+    static const char bodies[2][6] = {"\0\0\0\0\4\0", "\0\0\0\0\5\0"};
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 9, &from, &err), MILL_DONE);
+    for (int64_t i = 0; i < 4; i++) {
+        struct mill_record in = record_at("t", i);
+        in.raw = (struct mill_str){bodies[i % 2], 6};
+        enum mill_verdict v = sink_spec->on_record(ctx, &in, &err);
+        if (i == 1) /* unknown: the registry is asked for a while before that is believed */
+            assert_int_equal(v, MILL_LATER);
+        for (int n = 0; n < 60 && v == MILL_LATER; n++) {
+            usleep(100000);
+            v = sink_spec->on_record(ctx, &in, &err);
+        }
+        assert_int_equal(v, MILL_DONE);
+    }
+    assert_int_equal(fake_metric(ctx, 0, MILL_OBJECT_REJECTED), 4);
+    assert_int_equal(fake_metric(ctx, 0, MILL_OBJECT_ROWS), 0);
+    fake_drain(ctx, true);
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    assert_int_equal(fake_lake.n, 2); /* rejected, on two days */
+    fake_free(ctx);
+}
+
+/** A schema that the registry only learns of later is no reason to reject. */
+static void test_late_schema(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    struct mill_record in = record_at("t", 1);
+    const char *v1 = fake_lake.schemas[V1 - 1];
+    int64_t from;
+    (void)state;
+
+    fake_lake.schemas[V1 - 1] = NULL;
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_LATER);
+    fake_lake.schemas[V1 - 1] = v1;
+    usleep(300000);
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_metric(ctx, 0, MILL_OBJECT_REJECTED), 0);
+    fake_free(ctx);
+}
+
+static void test_raw_topic(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "mail.retry.send", 0, 14, &from, &err), MILL_DONE);
+    sink_feed(ctx, "mail.retry.send", 0, 14);
+    assert_int_equal(fake_lake.n, 4); /* two ranges, two days; nothing is rejected */
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(fake_footer(&fake_lake.objects[i], "sendmill.rejected"), "[]");
+    fake_free(ctx);
+}
+
+static void test_registry_outage(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    struct mill_record in = record_at("t", 0);
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    fake_lake.registry_down = true;
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_LATER);
+    assert_non_null(fake_unready(ctx));
+    assert_int_equal(fake_metric(ctx, 0, MILL_OBJECT_REJECTED), 0);
+    fake_lake.registry_down = false;
+    sink_wait_backoff();
+    sink_feed(ctx, "t", 0, 7);
+    assert_null(fake_unready(ctx));
+    fake_free(ctx);
+    sink_check_whole("t", 7);
+}
+
+static void test_flush_by_clock(void **state)
+{
+    struct mill_ctx *ctx = fake_new(sink_spec, "--s3-bucket=lake", "--flush=200ms", NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    sink_feed(ctx, "t", 0, 2);
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    assert_int_equal(fake_lake.n, 0);
+    usleep(250000);
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    assert_int_equal(fake_lake.n, 2);
+    assert_int_equal(fake_lake.offset, 2);
+    usleep(250000); /* nothing new: nothing more */
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    assert_int_equal(fake_lake.n, 2);
+    fake_free(ctx);
+}
+
+static void test_memory(void **state)
+{
+    struct mill_ctx *ctx =
+        fake_new(sink_spec, "--s3-bucket=lake", "--memory=100KiB", "--flush=1h", NULL);
+    struct mill_err err = {0};
+    struct mill_record in = record_at("t", 5000);
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 9000, &from, &err), MILL_DONE);
+    sink_feed(ctx, "t", 0, 5000);
+    assert_true(fake_metric(ctx, 3, 3) >= 2);
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    assert_true(fake_metric(ctx, 5, 0) <= 100 * 1024 + 5000);
+    fake_lake.s3_down = true; /* then whoever adds has to wait */
+    for (int64_t i = 5000; i < 9000; i++) {
+        in = record_at("t", i);
+        if (sink_spec->on_record(ctx, &in, &err) == MILL_LATER)
+            break;
+    }
+    assert_true(in.offset < 8999);
+    fake_free(ctx);
+}
+
+static void test_bad_options(void **state)
+{
+    static const char *const options[] = {"--drop=mail.requests", "--meta-columns=_time",
+                                          "--s3-prefix=lake", "--parquet-lib=no/such/lib.so"};
+    (void)state;
+
+    for (size_t i = 0; i < 4; i++) {
+        struct mill_ctx *ctx = fake_new_closed(sink_spec, "--s3-bucket=b", options[i], NULL);
+        struct mill_err err = {0};
+
+        if (i == 3) /* loaded already: that the path is wrong cannot show any more */
+            assert_int_equal(sink_spec->open(ctx, &err), MILL_OK);
+        else
+            assert_int_equal(sink_spec->open(ctx, &err), MILL_E_CONFIG);
+        fake_free(ctx);
+    }
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, sink_setup, sink_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_versions_share_a_file),
+        T(test_clash_starts_a_file),
+        T(test_unreadable_schemas),
+        T(test_late_schema),
+        T(test_raw_topic),
+        T(test_registry_outage),
+        T(test_flush_by_clock),
+        T(test_memory),
+        T(test_bad_options),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
