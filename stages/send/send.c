@@ -234,6 +234,25 @@ static void send_drop_unstarted(struct send_state *st)
     }
 }
 
+/** Emit the INTENT. One that cannot be written (too large) is its record's fault: no call then. */
+static enum mill_code send_announce(struct mill_ctx *ctx, struct send_job *job,
+                                    struct mill_err *err)
+{
+    enum mill_code rc = MILL_OK;
+
+    mill_current(ctx, job->in);
+    rc = send_emit_ledger(ctx, job, MILL_LEDGER_INTENT, err);
+    mill_current(ctx, NULL);
+    if (rc == MILL_E_DATA) {
+        job->plan = SEND_BROKEN;
+        job->err = *err;
+        job->route->probing = false;
+        send_deed_forget(job->deed);
+        rc = MILL_OK;
+    }
+    return rc;
+}
+
 static enum mill_verdict send_on_batch(struct mill_ctx *ctx, const struct mill_record *const *in,
                                        size_t n, struct mill_err *err)
 {
@@ -256,12 +275,10 @@ static enum mill_verdict send_on_batch(struct mill_ctx *ctx, const struct mill_r
         if (send_plan_job(ctx, job, err)) {
             return MILL_STOP;
         }
-        mill_count(ctx, SEND_M_SKIPPED, job->plan, 1);
-        mill_current(ctx, job->in);
-        if (job->plan == SEND_CALL && send_emit_ledger(ctx, job, MILL_LEDGER_INTENT, err)) {
+        if (job->plan == SEND_CALL && send_announce(ctx, job, err)) {
             return MILL_STOP;
         }
-        mill_current(ctx, NULL);
+        mill_count(ctx, SEND_M_SKIPPED, job->plan, 1);
     }
     send_end_batch(ctx, ended);
     return MILL_DONE;

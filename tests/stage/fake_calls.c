@@ -39,6 +39,8 @@ enum mill_code mill_emit(struct mill_ctx *ctx, size_t port, struct mill_str key,
 {
     struct fake_emit *e = fake_next(ctx);
 
+    if (ctx->fail_code && ctx->fail_port == port)
+        return mill_fail(err, ctx->fail_code, ctx->spec->out[port].topic, "as the test asked");
     e->port = port;
     e->topic = ctx->spec->out[port].topic;
     e->key = fake_dup(&ctx->emitted, key);

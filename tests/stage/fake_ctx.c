@@ -328,6 +328,12 @@ unsigned fake_table_behind(struct mill_ctx *ctx, size_t table)
     return t->catch_ups;
 }
 
+void fake_fail_emits(struct mill_ctx *ctx, size_t port, enum mill_code code)
+{
+    ctx->fail_port = port;
+    ctx->fail_code = code;
+}
+
 double fake_metric(const struct mill_ctx *ctx, size_t metric, size_t label)
 {
     return mill_metric_value(ctx->metrics, metric, label);

@@ -73,6 +73,8 @@ double fake_metric(const struct mill_ctx *ctx, size_t metric, size_t label);
 const char *fake_unready(const struct mill_ctx *ctx);
 /** Of the last mill_wait_until, ms since 1970. */
 int64_t fake_wait_until(const struct mill_ctx *ctx);
+/** From now on emits to this out port fail with this code; MILL_OK: work again. */
+void fake_fail_emits(struct mill_ctx *ctx, size_t port, enum mill_code code);
 /** What mill_draining answers. */
 void fake_drain(struct mill_ctx *ctx, bool draining);
 

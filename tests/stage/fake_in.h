@@ -42,6 +42,8 @@ struct mill_ctx {
     bool in_on_batch, draining;
     const char *unready;
     int64_t wait_until_ms, next_offset;
+    size_t fail_port; /**< emits to this port fail with fail_code, if that is one */
+    enum mill_code fail_code;
 };
 
 /** A copy in the arena; absent stays absent. Fails the test when out of memory. */

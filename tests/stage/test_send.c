@@ -499,6 +499,27 @@ static void broken(void **state)
     fake_free(ctx);
 }
 
+/** What cannot be written: an INTENT, no call; a status, no harm; for want of memory, stop. */
+static void unwritable(void **state)
+{
+    const struct mill_message m = message(TO("accept"));
+    struct mill_ctx *ctx = start(NULL);
+    struct mill_err err = {0};
+
+    (void)state;
+    fake_fail_emits(ctx, OUT_LEDGER, MILL_E_DATA);
+    assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+    assert_null(err.cls);
+    assert_int_equal(calls(), 0);
+    fake_fail_emits(ctx, OUT_LEDGER, MILL_E_NOMEM);
+    assert_int_equal(again(ctx, &m, &err), MILL_STOP);
+    assert_int_equal(calls(), 0);
+    fake_fail_emits(ctx, OUT_STATUS, MILL_E_DATA);
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE); /* it was not called before: it is now */
+    assert_int_equal(calls(), 1);
+    fake_free(ctx);
+}
+
 static const struct config {
     const char *name, *option, *key;
 } configs[] = {
@@ -543,6 +564,7 @@ int main(void)
         cmocka_unit_test(credentials),
         cmocka_unit_test(by_the_clock),
         cmocka_unit_test(broken),
+        cmocka_unit_test(unwritable),
     };
     int failed = 0;
 
