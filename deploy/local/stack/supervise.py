@@ -123,7 +123,9 @@ def ensure_daemon(i: Instance) -> None:
     i.path("run", "programs").mkdir(exist_ok=True)
     conf = i.path("run", "supervisord.conf")
     write_private(conf, _daemon_conf(i))
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    # What programs need they get by their own conf; the rest must not depend on who was first.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MILL_", "AWS_"))
+           and not k.endswith("SAN_OPTIONS")}
     subprocess.run(["/usr/bin/supervisord", "-c", conf], check=False, env=env,
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     for _ in range(100):
