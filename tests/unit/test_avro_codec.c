@@ -20,7 +20,7 @@ struct all {
     int64_t i, l, ts;
     bool flag;
     double f, d;
-    int e;
+    int e, strict;
     struct mill_opt_i64 ol, oi;
     struct mill_opt_bool ob;
     struct mill_strs strs;
@@ -49,6 +49,8 @@ static const char all_avsc[] =
     "null},"
     "{\"name\":\"e\",\"type\":{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\",\"C\"],"
     "\"default\":\"A\"},\"default\":\"B\"},"
+    "{\"name\":\"strict\",\"type\":{\"type\":\"enum\",\"name\":\"Strict\",\"symbols\":["
+    "\"X\",\"Y\"]},\"default\":\"X\"},"
     "{\"name\":\"ol\",\"type\":[\"null\",\"long\"],\"default\":null},"
     "{\"name\":\"oi\",\"type\":[\"int\",\"null\"],\"default\":9},"
     "{\"name\":\"ob\",\"type\":[\"null\",\"boolean\"],\"default\":null},"
@@ -76,6 +78,7 @@ static const struct mill_desc sub_desc = {
     .name = "Sub", .size = sizeof(struct sub), .fields = sub_fields};
 /* C order differs from the schema's. */
 static const char *const e_names[] = {"A", "C", "B", NULL};
+static const char *const strict_names[] = {"X", "Y", NULL};
 static const struct mill_field all_fields[] = {
     ROW(s, MILL_STRING),
     ROW(b, MILL_STRING),
@@ -88,6 +91,10 @@ static const struct mill_field all_fields[] = {
     ROW(f, MILL_F64),
     ROW(d, MILL_F64),
     {.name = "e", .kind = MILL_ENUM, .off = offsetof(struct all, e), .names = e_names},
+    {.name = "strict",
+     .kind = MILL_ENUM,
+     .off = offsetof(struct all, strict),
+     .names = strict_names},
     ROW(ol, MILL_OPT_I64),
     ROW(oi, MILL_OPT_I64),
     ROW(ob, MILL_OPT_BOOLEAN),
@@ -236,6 +243,9 @@ static const struct row rows[] = {
     {"enum, unknown symbol takes the default",
      F("e", "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"Z\",\"A\"]}"), "{\"e\":\"Z\"}",
      " e=0 ", 0},
+    {"enum, unknown symbol and no default",
+     F("strict", "{\"type\":\"enum\",\"name\":\"Strict\",\"symbols\":[\"Z\",\"Y\"]}"),
+     "{\"strict\":\"Z\"}", NULL, MILL_E_DATA},
     {"enum index out of range",
      F("e", "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}"), "hex:04", NULL,
      MILL_E_DATA},

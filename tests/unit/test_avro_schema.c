@@ -225,6 +225,10 @@ static const struct pair pairs[] = {
      REC("R", FLD("v", "\"string\"") "," FLD("k", "{\"type\":\"array\",\"items\":\"R\"}")),
      REC("R", FLD("v", "\"int\"") "," FLD("k", "{\"type\":\"array\",\"items\":\"R\"}")), false,
      false},
+    {"a type that does not fit is met twice",
+     REC("R", FLD("a", "[\"null\"," REC("S", FLD("f", "\"string\"")) "]") "," FLD("b", "\"S\"")),
+     REC("R", FLD("a", "[\"null\"," REC("S", FLD("f", "\"int\"")) "]") "," FLD("b", "\"S\"")),
+     false, false},
     {"array to map", "{\"type\":\"array\",\"items\":\"int\"}",
      "{\"type\":\"map\",\"values\":\"int\"}", false, false},
 };
