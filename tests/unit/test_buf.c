@@ -3,6 +3,7 @@
 #include "alloc_fail.h"
 #include "base/arena.h"
 #include "base/buf.h"
+#include <stdio.h>
 
 static void buf_grows(void **state)
 {
@@ -170,6 +171,27 @@ static void arena_items(void **state)
     assert_int_equal(a.used, 0);
 }
 
+/* Texts of all lengths, also where a chunk ends in their middle. */
+static void arena_prints(void **state)
+{
+    struct mill_arena a;
+    struct mill_str texts[300];
+    char want[320];
+
+    (void)state;
+    mill_arena_init(&a);
+    for (int i = 0; i < 300; i++) {
+        texts[i] = mill_arena_printf(&a, "%d/%0*d", i, i, 7);
+        assert_non_null(texts[i].p);
+    }
+    for (int i = 0; i < 300; i++) {
+        snprintf(want, sizeof want, "%d/%0*d", i, i, 7);
+        assert_string_equal(texts[i].p, want);
+        assert_int_equal(texts[i].n, strlen(want));
+    }
+    mill_arena_release(&a);
+}
+
 static void arena_limits(void **state)
 {
     struct mill_arena a;
@@ -216,8 +238,8 @@ int main(void)
     const struct CMUnitTest buf_tests[] = {
         cmocka_unit_test(buf_grows),    cmocka_unit_test(buf_stays_failed),
         cmocka_unit_test(buf_detach),   cmocka_unit_test(buf_no_memory),
-        cmocka_unit_test(arena_items),  cmocka_unit_test(arena_limits),
-        cmocka_unit_test(arena_steady),
+        cmocka_unit_test(arena_items),  cmocka_unit_test(arena_prints),
+        cmocka_unit_test(arena_limits), cmocka_unit_test(arena_steady),
     };
 
     return TESTS(buf_tests) + TABLE(cap_rows, cap_case) + TABLE(json_rows, json_case);

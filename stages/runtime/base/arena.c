@@ -89,21 +89,26 @@ struct mill_str mill_arena_dup(struct mill_arena *a, struct mill_str s)
 
 struct mill_str mill_arena_printf(struct mill_arena *a, const char *fmt, ...)
 {
+    struct mill_arena_chunk *c = a->head;
+    size_t room = c ? c->size - c->used : 0;
+    char *next = c ? (char *)c->data + c->used : NULL, *p;
     va_list ap;
-    char *p;
     int n;
 
+    /* Mostly it fits where the next bytes come from anyway: then it is printed once. */
     va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = vsnprintf(next, room, fmt, ap);
     va_end(ap);
     if (n < 0)
         return (struct mill_str){0};
     p = mill_arena_alloc(a, (size_t)n + 1);
     if (!p)
         return (struct mill_str){0};
-    va_start(ap, fmt);
-    vsnprintf(p, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    if (p != next || (size_t)n >= room) {
+        va_start(ap, fmt);
+        vsnprintf(p, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     return (struct mill_str){p, (size_t)n};
 }
 
