@@ -1,12 +1,13 @@
 /* What a stage needs before its first record, made in order, and taken apart in reverse. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "kafka/admin.h"
 #include "kafka/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REGISTRY_MS = 5000, ADMIN_MS = 2000, CLOSE_MS = 15000 };
+enum { REGISTRY_MS = 5000, ADMIN_MS = 2000, CLOSE_MS = 15000, MEMBER_HASH_BYTES = 4 };
 
 /* ---- names ---- */
 
@@ -114,12 +115,31 @@ static enum mill_code setup_schemas(struct mill_ctx *ctx, struct mill_err *err)
 
 /* ---- Kafka ---- */
 
+/* The static member's name, with a hash of the topics it reads: a broker hands a static member that
+ * comes back its old assignment, even when it subscribes to other topics now. */
+static enum mill_code setup_member(const struct mill_ctx *ctx, char *out, size_t size,
+                                   struct mill_err *err)
+{
+    struct mill_str names[sizeof ctx->in_topics / sizeof *ctx->in_topics];
+    unsigned char hash[MILL_SHA256_BYTES];
+    char hex[2 * MEMBER_HASH_BYTES + 1];
+
+    for (size_t i = 0; i < ctx->in_topics_n; i++)
+        names[i] = mill_str(ctx->in_topics[i].name);
+    if (!mill_sha256_parts(names, ctx->in_topics_n, hash))
+        return mill_fail(err, MILL_E_NOMEM, "group.instance.id", "the crypto library failed");
+    mill_hex(hash, MEMBER_HASH_BYTES, hex);
+    snprintf(out, size, "%s.%s", ctx->client_id, hex);
+    return MILL_OK;
+}
+
 static rd_kafka_t *setup_consumer(struct mill_ctx *ctx, struct mill_err *err)
 {
+    char member[sizeof ctx->client_id + 16];
     const struct mill_prop props[] = {
         {"group.id", ctx->group},
         /* Static membership: a restart within the session does not rebalance. */
-        {"group.instance.id", ctx->client_id},
+        {"group.instance.id", member},
         {"partition.assignment.strategy", "range"},
         {"session.timeout.ms", "10000"},
         {"heartbeat.interval.ms", "2000"},
@@ -135,9 +155,11 @@ static rd_kafka_t *setup_consumer(struct mill_ctx *ctx, struct mill_err *err)
         {"queued.max.messages.kbytes", "65536"},
         {NULL, NULL},
     };
-    rd_kafka_conf_t *rc = mill_rd_conf(RD_KAFKA_CONSUMER, &ctx->kafka, props, err);
+    rd_kafka_conf_t *rc = NULL;
     rd_kafka_t *rk;
 
+    if (!setup_member(ctx, member, sizeof member, err))
+        rc = mill_rd_conf(RD_KAFKA_CONSUMER, &ctx->kafka, props, err);
     if (!rc)
         return NULL;
     rd_kafka_conf_set_rebalance_cb(rc, run_rebalance);
