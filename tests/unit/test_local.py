@@ -7,6 +7,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 REPO = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
@@ -106,6 +107,19 @@ class Instances(unittest.TestCase):
     def test_auto_base_avoids_others(self):
         a, b = instance.create("a1", "auto"), instance.create("a2", "auto")
         self.assertGreaterEqual(abs(a.base - b.base), instance.SPAN)
+        with mock.patch.dict(os.environ, {"SENDMILL_BASE": "auto"}):
+            c = instance.create("a3", None)
+        self.assertGreaterEqual(abs(c.base - a.base), instance.SPAN)
+        self.assertEqual(instance.create("a3", None).base, c.base)
+
+    def test_programs_that_left_the_topology_are_forgotten(self):
+        i = instance.create("f", "22200")
+        where = i.path("run", "programs")
+        where.mkdir()
+        for name in ("send", "screen"):
+            (where / f"{name}.conf").touch()
+        supervise.forget(i, {"send", "sink"})
+        self.assertEqual([p.name for p in where.iterdir()], ["send.conf"])
 
 
 class Topology(unittest.TestCase):

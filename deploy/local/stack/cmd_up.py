@@ -102,6 +102,7 @@ def _start_infra(s: Starter, i: instance.Instance, want: list[str]) -> None:
 
 def _start_processes(s: Starter, i: instance.Instance, procs: list[topology.Process]) -> None:
     known = processes.values(i)
+    supervise.forget(i, {*infra.NAMES, *(p.name for p in topology.processes(i))})
     s.install([processes.program(i, p, known) for p in procs])
     jobs = []
     for p in procs:

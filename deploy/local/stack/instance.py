@@ -118,12 +118,12 @@ def create(name: str, base: str | None) -> Instance:
     with open(STATE / "lock.ports", "w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         old = load(name) if (STATE / name / "instance.json").exists() else None
-        if base == "auto":
+        if base is None and not old:
+            base = os.environ.get("SENDMILL_BASE", "19000")
+        if base in (None, "auto"):
             number = old.base if old else _free_base()
-        elif base is not None:
-            number = int(base)
         else:
-            number = old.base if old else int(os.environ.get("SENDMILL_BASE", "19000"))
+            number = int(base)
         if not 1024 <= number <= 65535 - SPAN:
             raise Fail(f"--base {number}: not between 1024 and {65535 - SPAN}", 2)
         ports = {p: int(os.environ.get(f"SENDMILL_PORT_{p.upper()}", number + o))

@@ -3,7 +3,7 @@ import os
 import subprocess
 from pathlib import Path
 from . import credentials, infra, part_librdkafka, probe, render
-from .base import REPO, Fail, run, say, tail
+from .base import REPO, Fail, run, say, sha256, tail
 from .instance import BUCKET, Instance, write_private
 from .supervise import Program
 from .topology import Process
@@ -94,6 +94,8 @@ def program(i: Instance, p: Process, known: dict[str, str]) -> Program:
            "AWS_SECRET_ACCESS_KEY": i.secret("s3_secret_key"),
            "AWS_REGION": "us-east-1"} if p.kind == "sink" else {}
     env |= passed_on(binary.name, os.environ)
+    # The supervisor sees what changed by this, and `up` starts that process anew.
+    env["SENDMILL_CONF_SHA256"] = sha256(conf)
     check = subprocess.run([binary, "--config", conf, "--check-config"], capture_output=True,
                            text=True, timeout=60, env={**os.environ, **env})
     if check.returncode != 0:

@@ -150,6 +150,13 @@ def install(i: Instance, programs: list[Program]) -> None:
         api.addProcessGroup(name)
 
 
+def forget(i: Instance, known: set[str]) -> None:
+    """Let the next install() stop and remove programs that are not known any more."""
+    for path in i.path("run", "programs").glob("*.conf"):
+        if path.stem not in known:
+            path.unlink()
+
+
 def states(i: Instance) -> dict[str, dict]:
     api = rpc(i)
     return {s["name"]: s for s in api.getAllProcessInfo()} if api else {}
