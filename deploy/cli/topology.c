@@ -8,9 +8,21 @@
 
 enum { PARTITIONS_MAX = 10000 };
 
-/* A schema's file is named relative to its topology file: beside it, in schemas/ beside it, or in
+/* The next file of a path list. @return false at its end */
+static bool topology_next(const char **paths, char *file, size_t size)
+{
+    size_t n;
+
+    *paths += strspn(*paths, ":");
+    n = strcspn(*paths, ":");
+    mill_str_cut((struct mill_str){*paths, n}, file, size);
+    *paths += n;
+    return n > 0;
+}
+
+/* A schema's file is named relative to a topology file: beside it, in schemas/ beside it, or in
  * the schemas/ next to the folder (this tree). */
-static bool topology_schema(const char *file, const char *name, char *out, size_t size)
+static bool topology_schema_at(const char *file, const char *name, char *out, size_t size)
 {
     static const char *const dirs[] = {"", "schemas/", "../schemas/"};
     const char *slash = strrchr(file, '/');
@@ -25,8 +37,21 @@ static bool topology_schema(const char *file, const char *name, char *out, size_
     return false;
 }
 
+/* The file that names it comes first, then the others of the list: so a topic of one's own may have
+ * a schema of Sendmill's. */
+static bool topology_schema(const char *file, const char *paths, const char *name, char *out,
+                            size_t size)
+{
+    char other[PATH_MAX];
+    bool found = topology_schema_at(file, name, out, size);
+
+    while (!found && topology_next(&paths, other, sizeof other))
+        found = topology_schema_at(other, name, out, size);
+    return found;
+}
+
 static enum mill_code topology_merge(json_t *merged, const json_t *topic, const char *file,
-                                     struct mill_err *err)
+                                     const char *paths, struct mill_err *err)
 {
     const char *name = json_string_value(json_object_get(topic, "name"));
     const char *schema = json_string_value(json_object_get(topic, "schema"));
@@ -51,14 +76,15 @@ static enum mill_code topology_merge(json_t *merged, const json_t *topic, const 
     }
     if (!schema)
         return MILL_OK;
-    if (!topology_schema(file, schema, path, sizeof path))
+    if (!topology_schema(file, paths, schema, path, sizeof path))
         return mill_fail(err, MILL_E_CONFIG, name, "schema %s is not found beside %s", schema,
                          file);
     json_object_set_new(into, "schema", json_string(path));
     return MILL_OK;
 }
 
-static enum mill_code topology_file(json_t *merged, const char *file, struct mill_err *err)
+static enum mill_code topology_file(json_t *merged, const char *file, const char *paths,
+                                    struct mill_err *err)
 {
     json_error_t why;
     json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &why), *topic;
@@ -70,7 +96,7 @@ static enum mill_code topology_file(json_t *merged, const char *file, struct mil
     json_array_foreach(json_object_get(root, "topics"), i, topic)
     {
         if (!code)
-            code = topology_merge(merged, topic, file, err);
+            code = topology_merge(merged, topic, file, paths, err);
     }
     json_decref(root);
     return code;
@@ -106,23 +132,38 @@ static enum mill_code topology_topic(struct topology_topic *out, const char *nam
     return MILL_OK;
 }
 
+/* What is read where nothing was named: this tree's, or the one installed beside the program,
+ * wherever that was installed to. */
+static const char *topology_default(char *out, size_t size)
+{
+    static const char rest[] = "/../share/sendmill/topology.json";
+    ssize_t n = readlink("/proc/self/exe", out, size - sizeof rest);
+
+    if (!access("deploy/topology.json", R_OK))
+        return "deploy/topology.json";
+    while (n > 0 && out[n - 1] != '/')
+        n--;
+    if (n > 0) {
+        memcpy(out + n - 1, rest, sizeof rest);
+        if (!access(out, R_OK))
+            return out;
+    }
+    return MILL_TOPOLOGY;
+}
+
 enum mill_code topology_read(struct topology *t, const char *paths, struct mill_err *err)
 {
     enum mill_code code = MILL_OK;
-    char file[PATH_MAX];
-    const char *name;
+    char file[PATH_MAX], installed[PATH_MAX];
+    const char *name, *at;
     json_t *topic;
 
     *t = (struct topology){.merged = json_object()};
     if (!paths || !*paths)
-        paths = access("deploy/topology.json", R_OK) ? MILL_TOPOLOGY : "deploy/topology.json";
-    while (!code && *paths) {
-        size_t n = strcspn(paths, ":");
-        mill_str_cut((struct mill_str){paths, n}, file, sizeof file);
-        if (n)
-            code = topology_file(t->merged, file, err);
-        paths += n + (paths[n] == ':');
-    }
+        paths = topology_default(installed, sizeof installed);
+    at = paths;
+    while (!code && topology_next(&at, file, sizeof file))
+        code = topology_file(t->merged, file, paths, err);
     t->topics = calloc(json_object_size(t->merged) + 1, sizeof *t->topics);
     if (!code && !t->topics)
         code = mill_fail(err, MILL_E_NOMEM, "topology", "out of memory");
