@@ -68,9 +68,9 @@ static rd_kafka_event_t *admin_wait(struct mill_admin *a, const char *what, enum
     return NULL;
 }
 
-/* Partition count by plain metadata: any broker answers this. */
+/* Partition count by plain metadata: any broker answers this. @param broker out: who did */
 static enum mill_code admin_partitions(struct mill_admin *a, const char *name, int32_t *n,
-                                       struct mill_err *err)
+                                       int32_t *broker, struct mill_err *err)
 {
     const struct rd_kafka_metadata *md = NULL;
     rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, name, NULL);
@@ -80,6 +80,9 @@ static enum mill_code admin_partitions(struct mill_admin *a, const char *name, i
     if (!e)
         e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
     *n = e ? 0 : md->topics[0].partition_cnt;
+    *broker = e ? -1 : md->orig_broker_id;
+    if (!e && *broker < 0 && md->broker_cnt)
+        *broker = md->brokers[0].id; /* it was asked before it had told its id */
     if (md)
         rd_kafka_metadata_destroy(md);
     if (rkt)
@@ -87,9 +90,12 @@ static enum mill_code admin_partitions(struct mill_admin *a, const char *name, i
     return e ? mill_rd_fail_code(err, name, e) : MILL_OK;
 }
 
-/* The id as Kafka's own tools print it: base64 for URLs, where librdkafka gives '+' and '/'. */
+/* The id as Kafka's own tools print it: base64 for URLs, where librdkafka gives '+' and '/'. A
+ * broker before 2.8 gives none, which is all zeros. */
 static void admin_topic_id(const rd_kafka_Uuid_t *id, struct mill_topic *out)
 {
+    if (!rd_kafka_Uuid_most_significant_bits(id) && !rd_kafka_Uuid_least_significant_bits(id))
+        return;
     mill_str_cut(mill_str(rd_kafka_Uuid_base64str(id)), out->id, sizeof out->id);
     for (char *c = out->id; *c; c++) {
         if (*c == '+')
@@ -105,16 +111,19 @@ enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct m
     rd_kafka_TopicCollection_t *names;
     rd_kafka_AdminOptions_t *o;
     rd_kafka_event_t *ev;
-    int32_t partitions;
-    enum mill_code code = admin_partitions(a, name, &partitions, err), none;
+    int32_t partitions, broker;
+    enum mill_code code = admin_partitions(a, name, &partitions, &broker, err);
 
     if (code)
         return code;
     *out = (struct mill_topic){.name = name, .partitions = partitions};
     names = rd_kafka_TopicCollection_of_topic_names(&name, 1);
     o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+    /* Any broker knows; left to itself, librdkafka waits for the controller. */
+    if (broker >= 0)
+        rd_kafka_AdminOptions_set_broker(o, broker, NULL, 0);
     rd_kafka_DescribeTopics(a->rk, names, o, a->queue);
-    ev = admin_wait(a, name, &none, NULL);
+    ev = admin_wait(a, name, &code, err);
     if (ev) {
         size_t n = 0;
         const rd_kafka_TopicDescription_t **v =
@@ -125,7 +134,8 @@ enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct m
     }
     rd_kafka_AdminOptions_destroy(o);
     rd_kafka_TopicCollection_destroy(names);
-    return MILL_OK;
+    /* An outage is one; a broker that cannot describe topics gives no ids, that is all. */
+    return code == MILL_E_IO ? code : MILL_OK;
 }
 
 /* All entries of the first resource of an answer, copied to the arena. */
