@@ -100,6 +100,7 @@ static enum mill_code file_open(struct mill_lake_file *f, int64_t values, struct
     char text[200] = "";
     enum mill_code rc;
     size_t n = 0;
+    int e;
 
     for (size_t i = 0; i < FILE_IDS; i++) {
         const struct mill_col *c = mill_col_find(f->rows.shape->root, mill_str(file_ids[i]));
@@ -109,8 +110,8 @@ static enum mill_code file_open(struct mill_lake_file *f, int64_t values, struct
     rc = mill_shape_arrow(f->rows.shape, &schema, err);
     if (rc)
         return rc;
-    f->writer = f->conf->lib->open(&schema, &o, file_sink, f, text, sizeof text);
-    return f->writer ? MILL_OK : file_failed(0, text, err);
+    e = f->conf->lib->open(&f->writer, &schema, &o, file_sink, f, text, sizeof text);
+    return e ? file_failed(e, text, err) : MILL_OK;
 }
 
 static enum mill_code file_flush(struct mill_lake_file *f, int64_t values, struct mill_err *err)

@@ -29,8 +29,8 @@ enum mill_code mill_fill_new(struct mill_fill **out, struct mill_shape *shape,
                              const struct mill_avro_node *schema,
                              struct mill_err *err) MILL_NODISCARD;
 void mill_fill_free(struct mill_fill *f);
-/** @brief Add one row. @param rows of the same shape; as before if it fails
- *  @return MILL_OK; MILL_E_DATA (where = field path); MILL_E_NOMEM */
+/** @brief Add one row. @param rows of the same shape
+ *  @return MILL_OK; MILL_E_DATA (where = field): rows are as before; MILL_E_NOMEM: they are lost */
 enum mill_code mill_fill_row(struct mill_fill *f, struct mill_str body,
                              const struct mill_row_meta *meta, struct mill_rows *rows,
                              struct mill_err *err) MILL_NODISCARD;

@@ -12,8 +12,8 @@
 
 /** The shim's functions; see shim.h for each. */
 struct mill_parquet {
-    struct mill_pq *(*open)(struct ArrowSchema *, const struct mill_pq_options *, mill_pq_sink_fn,
-                            void *, char *, size_t);
+    int (*open)(struct mill_pq **, struct ArrowSchema *, const struct mill_pq_options *,
+                mill_pq_sink_fn, void *, char *, size_t);
     int (*write)(struct mill_pq *, struct ArrowArray *, char *, size_t);
     int64_t (*held)(const struct mill_pq *);
     int (*finish)(struct mill_pq *, const struct mill_pq_pair *, size_t, char *, size_t);

@@ -15,7 +15,7 @@
 enum mill_code mill_raw_shape(struct mill_shape **out, bool reason,
                               struct mill_err *err) MILL_NODISCARD;
 /** @brief Add one row. @param reason used where the shape has the column
- *  @return MILL_OK or MILL_E_NOMEM; then the rows are as before */
+ *  @return MILL_OK or MILL_E_NOMEM; then the rows are lost */
 enum mill_code mill_raw_row(struct mill_rows *rows, const struct mill_row_meta *meta,
                             struct mill_str value, struct mill_map headers, struct mill_str reason,
                             struct mill_err *err) MILL_NODISCARD;

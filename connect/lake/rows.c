@@ -133,8 +133,10 @@ void mill_rows_truncate(struct mill_rows *r, int64_t n)
 /** Count a value; mark it in the bitmap if one was started by a null. */
 static bool rows_valid(struct mill_cells *cells)
 {
+    if (cells->nulls && ArrowBitmapAppend(&cells->valid, 1, 1) != NANOARROW_OK)
+        return false;
     cells->n++;
-    return cells->nulls == 0 || ArrowBitmapAppend(&cells->valid, 1, 1) == NANOARROW_OK;
+    return true;
 }
 
 static bool rows_mark_null(struct mill_cells *cells)
@@ -143,9 +145,11 @@ static bool rows_mark_null(struct mill_cells *cells)
     if (cells->valid.size_bits < cells->n &&
         ArrowBitmapAppend(&cells->valid, 1, cells->n - cells->valid.size_bits) != NANOARROW_OK)
         return false;
+    if (ArrowBitmapAppend(&cells->valid, 0, 1) != NANOARROW_OK)
+        return false;
     cells->n++;
     cells->nulls++;
-    return ArrowBitmapAppend(&cells->valid, 0, 1) == NANOARROW_OK;
+    return true;
 }
 
 static bool rows_put(struct mill_cells *cells, const void *v, int64_t n)

@@ -5,7 +5,8 @@
  * Model: one struct mill_cells per column of the shape, found by the column's id; the root's count
  * is the number of whole rows. A row is added value by value; if it fails half way,
  * mill_rows_truncate takes every column back to the rows before. Adders return false only when out
- * of memory or over Arrow's 2 GiB a column. One thread.
+ * of memory or over Arrow's 2 GiB a column; then the rows are lost (nanoarrow forgets a buffer that
+ * cannot grow). One thread.
  */
 #ifndef MILL_LAKE_ROWS_H
 #define MILL_LAKE_ROWS_H

@@ -201,6 +201,60 @@ static void test_redo_never_thinner(void **state)
     fake_free(ctx);
 }
 
+/** With accept-gaps a redo takes what is left, under the plan's names, and goes on. */
+static void test_redo_over_gap(void **state)
+{
+    static const int64_t first[] = {2, 7, 20}; /* what the log still has: a part, nothing of it */
+    (void)state;
+
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        struct mill_ctx *ctx;
+        struct mill_err err = {0};
+        int64_t from;
+
+        sink_setup(NULL);
+        fake_lake.die_at = 2;
+        sink_live("t", 20);
+        fake_lake.dead = false;
+        fake_lake.die_at = 0;
+        ctx = sink_start("--accept-gaps=yes");
+        assert_int_equal(sink_assign(ctx, "t", first[i], 40, &from, &err), MILL_DONE);
+        assert_int_equal(from, first[i]);
+        sink_feed(ctx, "t", from, 40);
+        fake_drain(ctx, true);
+        assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+        assert_int_equal(fake_lake.offset, 40);
+        for (size_t k = 0; k < fake_lake.n; k++) {
+            const struct fake_object *o = &fake_lake.objects[k];
+            if (first[i] < 7 && !strcmp(fake_footer(o, "sendmill.start"), "0"))
+                assert_string_equal(fake_footer(o, "sendmill.end"), "7");
+        }
+        assert_string_equal(fake_footer(&fake_lake.objects[0], "sendmill.start"),
+                            first[i] < 7 ? "0" : "7");
+        fake_free(ctx);
+    }
+}
+
+/** Without it, not even the first record behind the plan's end is taken. */
+static void test_redo_of_nothing(void **state)
+{
+    struct mill_ctx *ctx;
+    struct mill_err err = {0};
+    struct mill_record in = record_at("t", 8);
+    int64_t from;
+    (void)state;
+
+    fake_lake.die_at = 2;
+    sink_live("t", 20);
+    fake_lake.dead = false;
+    fake_lake.die_at = 0;
+    ctx = sink_start(NULL);
+    assert_int_equal(sink_assign(ctx, "t", 0, 20, &from, &err), MILL_DONE);
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_STOP);
+    assert_non_null(strstr(err.text, "no record of"));
+    fake_free(ctx);
+}
+
 #define DONE(id) "{\"mill\":1,\"topic_id\":\"" id "\",\"policy\":\"p\",\"done\":true}"
 
 static void test_assign(void **state)
@@ -264,10 +318,10 @@ static void test_assign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_whole),       T(test_killed_anywhere), T(test_killed_often),
-        T(test_footer),      T(test_s3_outage),       T(test_unknown_commit),
-        T(test_stale_owner), T(test_foreign_object),  T(test_redo_never_thinner),
-        T(test_assign),
+        T(test_whole),         T(test_killed_anywhere), T(test_killed_often),
+        T(test_footer),        T(test_s3_outage),       T(test_unknown_commit),
+        T(test_stale_owner),   T(test_foreign_object),  T(test_redo_never_thinner),
+        T(test_redo_over_gap), T(test_redo_of_nothing), T(test_assign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,8 +119,9 @@ struct mill_pq {
     std::unique_ptr<parquet::arrow::FileWriter> writer;
 };
 
-extern "C" struct mill_pq *mill_pq_open(struct ArrowSchema *schema, const struct mill_pq_options *o,
-                                        mill_pq_sink_fn sink, void *arg, char *err, size_t size)
+extern "C" int mill_pq_open(struct mill_pq **out, struct ArrowSchema *schema,
+                            const struct mill_pq_options *o, mill_pq_sink_fn sink, void *arg,
+                            char *err, size_t size)
 {
     std::unique_ptr<mill_pq> w;
     int rc = guarded(err, size, [&]() -> arrow::Status {
@@ -133,9 +134,12 @@ extern "C" struct mill_pq *mill_pq_open(struct ArrowSchema *schema, const struct
                                                                properties(*o, w->pool.get())));
         return arrow::Status::OK();
     });
-    if (rc != 0)
-        mill_pq_abort(w.release());
-    return rc ? nullptr : w.release();
+    *out = w.release();
+    if (rc != 0) {
+        mill_pq_abort(*out);
+        *out = nullptr;
+    }
+    return rc;
 }
 
 extern "C" int mill_pq_write(struct mill_pq *w, struct ArrowArray *batch, char *err, size_t size)

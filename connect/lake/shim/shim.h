@@ -39,9 +39,9 @@ struct mill_pq_pair {
 };
 
 /** @brief A writer. @param schema consumed (released) whatever the result
- *  @return NULL with a text in err. @own new */
-struct mill_pq *mill_pq_open(struct ArrowSchema *schema, const struct mill_pq_options *o,
-                             mill_pq_sink_fn sink, void *arg, char *err, size_t err_size);
+ *  @return 0, or an errno value with a text in err. @own new in *out */
+int mill_pq_open(struct mill_pq **out, struct ArrowSchema *schema, const struct mill_pq_options *o,
+                 mill_pq_sink_fn sink, void *arg, char *err, size_t err_size);
 /** @brief Add rows. @param batch consumed whatever the result. @return 0 or an errno value */
 int mill_pq_write(struct mill_pq *w, struct ArrowArray *batch, char *err, size_t err_size);
 /** @brief Bytes of memory that the writer holds. */
