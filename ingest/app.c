@@ -184,13 +184,15 @@ static enum mill_code app_serve(struct ingest *app, struct mill_err *err)
         .tls_key = c->tls_key,
         .refuse = app_refuse,
     };
-    struct mill_server_conf status_conf = {
-        .listen = c->status_listen, .routes = status_routes, .app = app, .refuse = app_refuse};
+    struct mill_server_conf status_conf = {.listen = c->common.status_listen,
+                                           .routes = status_routes,
+                                           .app = app,
+                                           .refuse = app_refuse};
     enum mill_code rc;
 
     memcpy(app->routes, routes, sizeof routes);
     rc = mill_server_start(&app->server, &main_conf, err);
-    if (!rc && c->status_listen)
+    if (!rc && c->common.status_listen)
         rc = mill_server_start(&app->status, &status_conf, err);
     return rc;
 }
@@ -221,24 +223,25 @@ static enum mill_code app_publisher(struct ingest *app, struct mill_err *err)
 {
     const struct ingest_conf *c = app->conf;
     struct ingest_publisher_conf conf = {
-        .kafka = {.brokers = c->brokers, .client_id = app->client_id},
-        .registry = c->registry,
+        .kafka = {.brokers = c->common.brokers, .client_id = app->client_id},
+        .registry = c->common.registry,
         .topic = {c->out_requests, c->out_callbacks},
         .desc = {&mill_request_desc, &mill_callback_desc},
         .record_max_bytes = c->record_max_bytes,
     };
     char ms[24];
-    struct mill_pair *props = mill_arena_calloc(&app->arena, c->rdkafka.n + 1, sizeof *props);
+    struct mill_pair *props =
+        mill_arena_calloc(&app->arena, c->common.rdkafka.n + 1, sizeof *props);
 
-    snprintf(app->client_id, sizeof app->client_id, "mill.ingest.%s", c->instance);
+    snprintf(app->client_id, sizeof app->client_id, "mill.ingest.%s", c->common.instance);
     snprintf(ms, sizeof ms, "%llu", (unsigned long long)c->ack_timeout_ms);
     if (!props)
         return mill_fail(err, MILL_E_NOMEM, "rdkafka", "out of memory");
     props[0] = (struct mill_pair){MILL_STR("delivery.timeout.ms"),
                                   mill_arena_dup(&app->arena, mill_str(ms))};
-    if (c->rdkafka.n) /* the user's come later and win */
-        memcpy(props + 1, c->rdkafka.v, c->rdkafka.n * sizeof *props);
-    conf.kafka.rdkafka = (struct mill_map){props, c->rdkafka.n + 1};
+    if (c->common.rdkafka.n) /* the user's come later and win */
+        memcpy(props + 1, c->common.rdkafka.v, c->common.rdkafka.n * sizeof *props);
+    conf.kafka.rdkafka = (struct mill_map){props, c->common.rdkafka.n + 1};
     return ingest_publisher_new(&app->publisher, &conf, app->metrics, err);
 }
 
@@ -249,7 +252,7 @@ enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err 
     enum mill_level level;
     enum mill_code rc = app_keys(&app, err);
 
-    if (!rc && !mill_level_parse(conf->log_level, &level))
+    if (!rc && !mill_level_parse(conf->common.log_level, &level))
         rc = mill_fail(err, MILL_E_CONFIG, "log-level", "is none of debug, info, warn, error");
     if (!rc && !conf->tls_cert != !conf->tls_key)
         rc = mill_fail(err, MILL_E_CONFIG, "tls-cert", "certificate and key go together");
@@ -302,7 +305,7 @@ static void app_sleep(long ms)
  * when that is over. */
 static void app_drain(struct ingest *app)
 {
-    int64_t until = mill_tick_ms() + (int64_t)app->conf->drain_ms;
+    int64_t until = mill_tick_ms() + (int64_t)app->conf->common.drain_ms;
 
     atomic_store(&app->draining, true);
     mill_server_quiesce(app->server);

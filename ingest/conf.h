@@ -5,14 +5,10 @@
 #ifndef INGEST_CONF_H
 #define INGEST_CONF_H
 
-#include "base/opt.h"
+#include "kafka/common.h"
 
 struct ingest_conf {
-    /* as every program has them */
-    const char *brokers, *registry, *instance, *status_listen, *log_level;
-    struct mill_map rdkafka;
-    uint64_t drain_ms;
-    /* ours */
+    struct mill_common common;                /**< as every program has them */
     const char *out_requests, *out_callbacks; /**< topics */
     const char *listen, *tls_cert, *tls_key;
     const char *credentials;
@@ -22,7 +18,7 @@ struct ingest_conf {
     uint32_t connections_max, connections_per_ip, tenant_max, threads, idle_timeout_s;
 };
 
-/** Ends with {0}. */
+/** All but `common`, which mill_common_opts fills; ends with {0}. */
 extern const struct mill_opt ingest_opts[];
 
 #endif

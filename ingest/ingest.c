@@ -106,7 +106,7 @@ static int ingest_run(const struct ingest_conf *conf, struct mill_err *err)
     sigset_t set;
     int rc;
 
-    if (!mill_level_parse(conf->log_level, &level))
+    if (!mill_level_parse(conf->common.log_level, &level))
         level = MILL_INFO;
     mill_log_setup("ingest", level);
     ingest_signals(&set);
@@ -157,7 +157,8 @@ static int ingest_main(struct mill_opts *opts, const struct mill_opt_set *sets,
 int main(int argc, char **argv)
 {
     struct ingest_conf conf = {0};
-    const struct mill_opt_set sets[] = {{ingest_opts, &conf}, {0}};
+    const struct mill_opt_set sets[] = {
+        {ingest_opts, &conf}, {mill_common_opts, &conf.common}, {0}};
     struct mill_opts *opts = NULL;
     enum mill_opt_mode mode = MILL_MODE_RUN;
     struct mill_err err = {0};

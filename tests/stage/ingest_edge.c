@@ -39,11 +39,11 @@ static void make_key(int i)
 void edge_default_conf(void)
 {
     edge.conf = (struct ingest_conf){
-        .brokers = "127.0.0.1:1",
-        .registry = "http://127.0.0.1:1",
-        .instance = "0",
-        .log_level = "error",
-        .drain_ms = 5000,
+        .common.brokers = "127.0.0.1:1",
+        .common.registry = "http://127.0.0.1:1",
+        .common.instance = "0",
+        .common.log_level = "error",
+        .common.drain_ms = 5000,
         .out_requests = "mail.requests",
         .out_callbacks = "mail.callbacks",
         .listen = "127.0.0.1:0",

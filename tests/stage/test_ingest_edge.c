@@ -215,7 +215,7 @@ static void test_wrong_conf(void **state)
     edge.conf.tls_cert = "x";
     assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
     edge_default_conf();
-    edge.conf.log_level = "loud";
+    edge.conf.common.log_level = "loud";
     assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
     edge_default_conf();
     edge.conf.credentials = "nowhere";

@@ -292,7 +292,7 @@ static void test_drain_gives_up(void **state)
     int held;
 
     (void)state;
-    edge.conf.drain_ms = 200;
+    edge.conf.common.drain_ms = 200;
     edge_start();
     json_decref(edge_post_mail("", SIMPLE, 202));
     fake_mode(FAKE_HOLD);

@@ -238,6 +238,7 @@ static void assign_given_up(struct mill_ctx *ctx)
     /* Calls that run are finished first: their outcomes must not be lost with the partition. */
     run_drive_pending(ctx);
     run_finish_batch(ctx, !lost);
+    ctx->rewind = false; /* whoever gets them begins at the committed offsets */
     run_parts_clear(ctx);
     rd_kafka_assign(ctx->consumer, NULL);
     mill_log(MILL_INFO, "revoked", MILL_KV(MILL_KI("lost", lost)), "partitions given up");
@@ -250,7 +251,6 @@ void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partiti
     struct mill_err err = {0};
 
     ctx->epoch++;
-    ctx->in_rebalance = true;
     if (e == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         assign_taken(ctx, list);
     } else if (e == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
@@ -260,7 +260,6 @@ void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partiti
         mill_rd_fail_code(&err, "rebalance", e);
         run_fail(ctx, "rebalance_failed", &err);
     }
-    ctx->in_rebalance = false;
 }
 
 void run_rewind(struct mill_ctx *ctx)
@@ -268,6 +267,7 @@ void run_rewind(struct mill_ctx *ctx)
     rd_kafka_topic_partition_list_t *list = NULL;
     struct mill_err err = {0};
 
+    ctx->rewind = false;
     ctx->epoch++;
     if (rd_kafka_assignment(ctx->consumer, &list) || !list)
         return;

@@ -1,5 +1,8 @@
 /* The end of a batch: offsets, commit, what to do when the group says no. */
+#include "base/clock.h"
 #include "kafka/run.h"
+
+enum { PENDING_POLL_MS = 50 };
 
 static rd_kafka_topic_partition_list_t *finish_offsets(struct mill_ctx *ctx, bool moved)
 {
@@ -41,8 +44,7 @@ static void finish_lost(struct mill_ctx *ctx)
     if (ctx->spec->on_batch)
         run_txn_commit(ctx, NULL);
     run_batch_reset(ctx);
-    if (!ctx->in_rebalance && ctx->exit_code < 0)
-        run_rewind(ctx);
+    ctx->rewind = true;
 }
 
 void run_finish_batch(struct mill_ctx *ctx, bool offsets)
@@ -87,9 +89,25 @@ bool run_commit_unmoved(struct mill_ctx *ctx)
     if (end == RUN_TXN_LOST) {
         /* Nothing was called yet: nothing to tell. */
         run_batch_reset(ctx);
-        run_rewind(ctx);
+        ctx->rewind = true;
     }
     return end == RUN_TXN_OK;
+}
+
+void run_drive_pending(struct mill_ctx *ctx)
+{
+    struct mill_err err = {0};
+
+    while (ctx->pending && ctx->exit_code < 0) {
+        if (ctx->spec->on_poll(ctx, PENDING_POLL_MS, &err) != MILL_DONE)
+            run_fail(ctx, "stage_stopped", &err);
+        atomic_store(&ctx->tick_ms, mill_tick_ms());
+        if (run_stopping(ctx) && !ctx->stop_since_ms)
+            ctx->stop_since_ms = mill_tick_ms();
+        if (ctx->stop_since_ms &&
+            mill_tick_ms() - ctx->stop_since_ms > (int64_t)ctx->common.drain_ms)
+            run_exit(ctx, MILL_EXIT_TEMP);
+    }
 }
 
 void run_item_settle(struct mill_ctx *ctx, struct run_item *item, enum mill_verdict v,

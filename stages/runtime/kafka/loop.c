@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { TURN_MS = 100, CHUNK = 1000, PENDING_POLL_MS = 50 };
+enum { TURN_MS = 100, CHUNK = 1000 };
 
 static int64_t loop_now_ms(void)
 {
@@ -212,21 +212,6 @@ static bool loop_announce(struct mill_ctx *ctx)
     return run_commit_unmoved(ctx);
 }
 
-void run_drive_pending(struct mill_ctx *ctx)
-{
-    struct mill_err err = {0};
-
-    while (ctx->pending && ctx->exit_code < 0) {
-        if (ctx->spec->on_poll(ctx, PENDING_POLL_MS, &err) != MILL_DONE)
-            run_fail(ctx, "stage_stopped", &err);
-        atomic_store(&ctx->tick_ms, mill_tick_ms());
-        if (run_stopping(ctx) && !ctx->stop_since_ms)
-            ctx->stop_since_ms = mill_tick_ms();
-        if (ctx->stop_since_ms && mill_tick_ms() - ctx->stop_since_ms > (int64_t)ctx->rc.drain_ms)
-            run_exit(ctx, MILL_EXIT_TEMP);
-    }
-}
-
 static void loop_run_chunk(struct mill_ctx *ctx)
 {
     for (size_t i = ctx->fresh; i < ctx->items_n && ctx->exit_code < 0; i++) {
@@ -293,6 +278,8 @@ void run_loop(struct mill_ctx *ctx)
         loop_process(ctx);
         if (ctx->items_n && (dry || loop_full(ctx)))
             run_finish_batch(ctx, true);
+        if (ctx->rewind)
+            run_rewind(ctx);
         if (dry || ctx->spec->on_batch || ctx->spec->sink)
             loop_between(ctx);
     }

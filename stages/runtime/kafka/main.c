@@ -1,72 +1,11 @@
 /* main() of every stage: options, signals, the life of the process. */
-#include "base/clock.h"
 #include "kafka/run.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static volatile sig_atomic_t main_stop;
-
-static void main_on_signal(int sig)
-{
-    (void)sig;
-    main_stop = 1;
-}
-
-bool run_stopping(const struct mill_ctx *ctx)
-{
-    (void)ctx;
-    return main_stop != 0;
-}
-
-bool mill_draining(const struct mill_ctx *ctx)
-{
-    return run_stopping(ctx);
-}
-
-void run_exit(struct mill_ctx *ctx, int code)
-{
-    if (ctx->exit_code < 0)
-        ctx->exit_code = code;
-}
-
-void run_fail(struct mill_ctx *ctx, const char *ev, const struct mill_err *err)
-{
-    mill_log_err(MILL_ERROR, ev, err);
-    run_exit(ctx, mill_exit_of(err->code));
-}
-
-bool run_backoff(struct mill_ctx *ctx, uint32_t *wait_ms)
-{
-    *wait_ms = *wait_ms ? *wait_ms * 2 : 100;
-    if (*wait_ms > 2000)
-        *wait_ms = 2000;
-    for (uint32_t slept = 0; slept < *wait_ms && !run_stopping(ctx); slept += 50) {
-        atomic_store(&ctx->tick_ms, mill_tick_ms());
-        usleep(50000);
-    }
-    return !run_stopping(ctx);
-}
 
 #define OFF(member) offsetof(struct run_conf, member)
 static const struct mill_opt main_opts[] = {
-    {.name = "brokers",
-     .type = MILL_OPT_STR,
-     .off = OFF(brokers),
-     .def = "127.0.0.1:9092",
-     .help = "Kafka brokers, host:port with commas between"},
-    {.name = "registry",
-     .type = MILL_OPT_STR,
-     .off = OFF(registry),
-     .def = "http://127.0.0.1:8081",
-     .help = "base URL of the schema registry"},
-    {.name = "instance",
-     .type = MILL_OPT_STR,
-     .off = OFF(instance),
-     .def = "0",
-     .help = "name of this instance, stable over restarts, unique in the group"},
     {.name = "group",
      .type = MILL_OPT_STR,
      .off = OFF(group),
@@ -85,15 +24,6 @@ static const struct mill_opt main_opts[] = {
      .off = OFF(state_dir),
      .def = "/var/lib/sendmill",
      .help = "folder for table caches"},
-    {.name = "status-listen",
-     .type = MILL_OPT_STR,
-     .off = OFF(status_listen),
-     .help = "host:port of /healthz, /readyz and /metrics; none if not given"},
-    {.name = "log-level",
-     .type = MILL_OPT_STR,
-     .off = OFF(log_level),
-     .def = "info",
-     .help = "debug, info, warn or error"},
     {.name = "batch-records",
      .type = MILL_OPT_U32,
      .off = OFF(batch_records),
@@ -129,17 +59,6 @@ static const struct mill_opt main_opts[] = {
      .min = 1 << 20,
      .max = UINT64_C(1) << 44,
      .help = "largest table cache file"},
-    {.name = "drain-ms",
-     .type = MILL_OPT_MS,
-     .off = OFF(drain_ms),
-     .def = "60s",
-     .min = 1,
-     .max = 600000,
-     .help = "longest wait for running calls after SIGTERM"},
-    {.name = "rdkafka.",
-     .type = MILL_OPT_PREFIX,
-     .off = OFF(rdkafka),
-     .help = "any librdkafka property"},
     {0},
 };
 #undef OFF
@@ -209,26 +128,17 @@ static int main_describe(const struct mill_stage *spec, const struct mill_opt_se
     return fflush(to) ? MILL_EXIT_TEMP : MILL_EXIT_OK;
 }
 
-static void main_signals(void)
-{
-    struct sigaction stop = {.sa_handler = main_on_signal}, ignore = {.sa_handler = SIG_IGN};
-
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
-}
-
 static int main_run(struct mill_ctx *ctx)
 {
     struct mill_err err = {0};
     enum mill_level level;
 
-    if (!mill_level_parse(ctx->rc.log_level, &level)) {
-        fprintf(stderr, "log-level: no level is called \"%s\"\n", ctx->rc.log_level);
+    if (!mill_level_parse(ctx->common.log_level, &level)) {
+        fprintf(stderr, "log-level: no level is called \"%s\"\n", ctx->common.log_level);
         return MILL_EXIT_CONFIG;
     }
     mill_log_setup(ctx->spec->name, level);
-    main_signals();
+    run_signals();
     ctx->run = mill_metrics_new(run_metric_rows, ctx->spec->name);
     ctx->own = ctx->spec->metrics ? mill_metrics_new(ctx->spec->metrics, ctx->spec->name) : NULL;
     if (!ctx->run || (ctx->spec->metrics && !ctx->own))
@@ -294,6 +204,7 @@ int mill_stage_main(int argc, char **argv, const struct mill_stage *spec)
         {spec->opts ? spec->opts : none, ctx->conf},
         {ports.rows, ctx->topics},
         {main_opts, &ctx->rc},
+        {mill_common_opts, &ctx->common},
         {0},
     };
     code = mill_opts_load(&opts, spec->name, sets, argc, argv, &mode, &err);

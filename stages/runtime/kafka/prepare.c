@@ -72,6 +72,15 @@ static bool prepare_wait(struct mill_ctx *ctx, const struct mill_err *why, uint3
     return on && epoch == ctx->epoch;
 }
 
+enum mill_code run_learn(struct mill_ctx *ctx, struct mill_codec *codec, int32_t id,
+                         struct mill_err *err)
+{
+    struct mill_str json;
+    enum mill_code code = mill_registry_schema(ctx->registry, id, &json, err);
+
+    return code ? code : mill_codec_learn(codec, id, json, err);
+}
+
 static bool prepare_decode(struct mill_ctx *ctx, struct run_item *item, struct mill_codec *codec)
 {
     struct mill_err err = {0};

@@ -13,6 +13,7 @@
 
 #include "avro/codec.h"
 #include "avro/registry.h"
+#include "kafka/common.h"
 #include "kafka/rdkafka_int.h"
 #include "net/http_server.h"
 #include "sink.h"
@@ -28,13 +29,12 @@ enum {
     RUN_TARGETS_MAX = 32,
 };
 
-/** Options that every stage has. */
+/** Options that every stage has, beside those of every program. */
 struct run_conf {
-    const char *brokers, *registry, *instance, *group, *status_listen, *log_level;
+    const char *group;
     const char *failures_topic, *retry_topic, *state_dir;
     uint32_t batch_records;
-    uint64_t batch_bytes, batch_ms, drain_ms, record_max_bytes, table_max_bytes;
-    struct mill_map rdkafka;
+    uint64_t batch_bytes, batch_ms, record_max_bytes, table_max_bytes;
 };
 
 /** An assigned partition. */
@@ -102,6 +102,7 @@ struct mill_ctx {
     const struct mill_stage *spec;
     void *conf, *state;
     struct run_conf rc;
+    struct mill_common common;
     const char *topics[3 * RUN_PORTS_MAX]; /**< options in.*, out.*, table.* */
     struct mill_kafka_conf kafka;
     char client_id[512], group[256];
@@ -142,13 +143,15 @@ struct mill_ctx {
     bool emit_failed; /**< an emit of the current record failed */
     const struct mill_record *current;
     int64_t wait_until_ms; /**< mill_wait_until() of the current record */
-    bool in_rebalance;     /**< inside librdkafka's rebalance callback */
+    bool rewind;           /**< the batch was dropped: back to the committed offsets */
     int64_t stop_since_ms; /**< when the drain began; 0 = running */
 
     int exit_code; /**< -1 while running */
 };
 
-/* main.c: */
+/* control.c: */
+/** @brief SIGTERM and SIGINT ask for a drain; SIGPIPE is nothing. */
+void run_signals(void);
 /** @brief End the process's loop with a code; the first one counts. */
 void run_exit(struct mill_ctx *ctx, int code);
 /** @brief exit after a failure, said as an error line. */
@@ -160,9 +163,6 @@ bool run_backoff(struct mill_ctx *ctx, uint32_t *wait_ms);
 /* setup.c: */
 enum mill_code run_setup(struct mill_ctx *ctx, struct mill_err *err) MILL_NODISCARD;
 void run_teardown(struct mill_ctx *ctx);
-/** @brief The writer's schema for a decoded port. MILL_E_NOENT, MILL_E_IO, MILL_E_SCHEMA. */
-enum mill_code run_learn(struct mill_ctx *ctx, struct mill_codec *codec, int32_t id,
-                         struct mill_err *err) MILL_NODISCARD;
 
 /* status.c: */
 extern const struct mill_metric run_metric_rows[];
@@ -171,10 +171,10 @@ void run_measure(struct mill_ctx *ctx);
 
 /* loop.c: */
 void run_loop(struct mill_ctx *ctx);
-/** @brief Drive PENDING records to their end. */
-void run_drive_pending(struct mill_ctx *ctx);
 
 /* finish.c: */
+/** @brief Drive PENDING records to their end. */
+void run_drive_pending(struct mill_ctx *ctx);
 /** @brief Commit what is settled, and empty the batch. @param offsets false: outputs only (the
  *  group has taken the partitions away) */
 void run_finish_batch(struct mill_ctx *ctx, bool offsets);
@@ -190,6 +190,9 @@ void run_item_settle(struct mill_ctx *ctx, struct run_item *item, enum mill_verd
                      const struct mill_err *err);
 
 /* prepare.c: */
+/** @brief The writer's schema for a decoded port. MILL_E_NOENT, MILL_E_IO, MILL_E_SCHEMA. */
+enum mill_code run_learn(struct mill_ctx *ctx, struct mill_codec *codec, int32_t id,
+                         struct mill_err *err) MILL_NODISCARD;
 /** @brief Decode the record, or put down why not (item->fault). Waits out a registry that is away.
  *  @return false when the batch is gone meanwhile, or the process is ending */
 bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item);

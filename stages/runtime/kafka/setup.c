@@ -50,8 +50,8 @@ static enum mill_code setup_names(struct mill_ctx *ctx, struct mill_err *err)
         snprintf(ctx->group, sizeof ctx->group, "%s", ctx->rc.group);
     else
         snprintf(ctx->group, sizeof ctx->group, "mill.%s", ctx->spec->name);
-    snprintf(ctx->client_id, sizeof ctx->client_id, "%s.%s", ctx->group, ctx->rc.instance);
-    ctx->kafka = (struct mill_kafka_conf){ctx->rc.brokers, ctx->client_id, ctx->rc.rdkafka};
+    snprintf(ctx->client_id, sizeof ctx->client_id, "%s.%s", ctx->group, ctx->common.instance);
+    ctx->kafka = (struct mill_kafka_conf){ctx->common.brokers, ctx->client_id, ctx->common.rdkafka};
     for (size_t i = 0; !code && ctx->spec->in[i].name; i++)
         code = setup_in_port(ctx, i, err);
     if (!code && !ctx->in_topics_n)
@@ -66,15 +66,6 @@ static enum mill_code setup_names(struct mill_ctx *ctx, struct mill_err *err)
 }
 
 /* ---- schemas ---- */
-
-enum mill_code run_learn(struct mill_ctx *ctx, struct mill_codec *codec, int32_t id,
-                         struct mill_err *err)
-{
-    struct mill_str json;
-    enum mill_code code = mill_registry_schema(ctx->registry, id, &json, err);
-
-    return code ? code : mill_codec_learn(codec, id, json, err);
-}
 
 static enum mill_code setup_register(struct mill_ctx *ctx, size_t port, struct mill_err *err)
 {
@@ -98,7 +89,7 @@ static enum mill_code setup_register(struct mill_ctx *ctx, size_t port, struct m
 
 static enum mill_code setup_schemas(struct mill_ctx *ctx, struct mill_err *err)
 {
-    enum mill_code code = mill_registry_new(&ctx->registry, ctx->rc.registry, REGISTRY_MS, err);
+    enum mill_code code = mill_registry_new(&ctx->registry, ctx->common.registry, REGISTRY_MS, err);
 
     for (size_t i = 0; !code && ctx->spec->in[i].name; i++)
         if (ctx->spec->in[i].desc)

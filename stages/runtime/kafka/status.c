@@ -136,14 +136,14 @@ enum mill_code run_status_start(struct mill_ctx *ctx, struct mill_err *err)
         {0},
     };
     struct mill_server_conf conf = {
-        .listen = ctx->rc.status_listen,
+        .listen = ctx->common.status_listen,
         .routes = routes,
         .app = ctx,
         .max_connections = 64,
     };
 
     atomic_store(&ctx->tick_ms, mill_tick_ms());
-    if (!ctx->rc.status_listen || !*ctx->rc.status_listen)
+    if (!ctx->common.status_listen || !*ctx->common.status_listen)
         return MILL_OK;
     return mill_server_start(&ctx->status, &conf, err);
 }

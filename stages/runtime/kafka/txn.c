@@ -29,7 +29,7 @@ static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
     rd_kafka_conf_t *rc;
 
     /* Stable per instance: a restart aborts at once what the killed one left open. */
-    snprintf(id, sizeof id, "%s.%s", ctx->group, ctx->rc.instance);
+    snprintf(id, sizeof id, "%s.%s", ctx->group, ctx->common.instance);
     snprintf(max, sizeof max, "%llu", (unsigned long long)ctx->rc.record_max_bytes);
     rc = mill_rd_conf(RD_KAFKA_PRODUCER, &ctx->kafka, props, err);
     return rc ? mill_rd_new(RD_KAFKA_PRODUCER, rc, err) : NULL;

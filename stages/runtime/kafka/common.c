@@ -1,0 +1,45 @@
+/** @file common.c  @brief See common.h. */
+#include "kafka/common.h"
+
+#include <stddef.h>
+
+#define OFF(member) offsetof(struct mill_common, member)
+const struct mill_opt mill_common_opts[] = {
+    {.name = "brokers",
+     .type = MILL_OPT_STR,
+     .off = OFF(brokers),
+     .def = "127.0.0.1:9092",
+     .help = "Kafka brokers, host:port with commas between"},
+    {.name = "registry",
+     .type = MILL_OPT_STR,
+     .off = OFF(registry),
+     .def = "http://127.0.0.1:8081",
+     .help = "base URL of the schema registry"},
+    {.name = "instance",
+     .type = MILL_OPT_STR,
+     .off = OFF(instance),
+     .def = "0",
+     .help = "name of this instance, stable over restarts, unique in the group"},
+    {.name = "status-listen",
+     .type = MILL_OPT_STR,
+     .off = OFF(status_listen),
+     .help = "host:port of /healthz, /readyz and /metrics; none if not given"},
+    {.name = "log-level",
+     .type = MILL_OPT_STR,
+     .off = OFF(log_level),
+     .def = "info",
+     .help = "debug, info, warn or error"},
+    {.name = "drain-ms",
+     .type = MILL_OPT_MS,
+     .off = OFF(drain_ms),
+     .def = "60s",
+     .min = 1,
+     .max = 600000,
+     .help = "longest wait for running calls after SIGTERM"},
+    {.name = "rdkafka.",
+     .type = MILL_OPT_PREFIX,
+     .off = OFF(rdkafka),
+     .help = "any librdkafka property"},
+    {0},
+};
+#undef OFF

@@ -1,0 +1,60 @@
+/* Whether the process goes on: signals, the exit code, waiting. */
+#include "base/clock.h"
+#include "kafka/run.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MOST_MS = 2000, STEP_MS = 50 };
+
+static volatile sig_atomic_t control_stop;
+
+static void control_on_signal(int sig)
+{
+    (void)sig;
+    control_stop = 1;
+}
+
+void run_signals(void)
+{
+    struct sigaction stop = {.sa_handler = control_on_signal}, ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool run_stopping(const struct mill_ctx *ctx)
+{
+    (void)ctx;
+    return control_stop != 0;
+}
+
+bool mill_draining(const struct mill_ctx *ctx)
+{
+    return run_stopping(ctx);
+}
+
+void run_exit(struct mill_ctx *ctx, int code)
+{
+    if (ctx->exit_code < 0)
+        ctx->exit_code = code;
+}
+
+void run_fail(struct mill_ctx *ctx, const char *ev, const struct mill_err *err)
+{
+    mill_log_err(MILL_ERROR, ev, err);
+    run_exit(ctx, mill_exit_of(err->code));
+}
+
+bool run_backoff(struct mill_ctx *ctx, uint32_t *wait_ms)
+{
+    *wait_ms = *wait_ms ? *wait_ms * 2 : BACKOFF_FIRST_MS;
+    if (*wait_ms > BACKOFF_MOST_MS)
+        *wait_ms = BACKOFF_MOST_MS;
+    for (uint32_t slept = 0; slept < *wait_ms && !run_stopping(ctx); slept += STEP_MS) {
+        atomic_store(&ctx->tick_ms, mill_tick_ms());
+        usleep(STEP_MS * 1000);
+    }
+    return !run_stopping(ctx);
+}
