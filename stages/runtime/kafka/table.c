@@ -86,6 +86,29 @@ static enum mill_code table_open(struct mill_table *t, const char *name, struct 
     return MILL_OK;
 }
 
+/* The newest schema of the topic, learnt while there is time to wait for the registry: a look-up in
+ * the middle of a batch cannot wait. */
+static enum mill_code table_schema(struct mill_table *t, struct mill_err *err)
+{
+    char subject[RUN_TOPIC_NAME + 8];
+    struct mill_str json;
+    uint32_t wait_ms = 0;
+    int32_t id;
+    enum mill_code code;
+
+    snprintf(subject, sizeof subject, "%s-value", t->topic);
+    while ((code = mill_registry_latest(t->ctx->registry, subject, &id, &json, err)) == MILL_E_IO) {
+        mill_unready(t->ctx, "waiting for the schema registry");
+        mill_log_err(MILL_WARN, "registry_wait", err);
+        if (!run_backoff(t->ctx, &wait_ms))
+            break;
+    }
+    mill_unready(t->ctx, NULL);
+    if (code == MILL_E_NOENT)
+        return MILL_OK; /* nobody has written yet */
+    return code ? code : mill_codec_learn(t->codec, id, json, err);
+}
+
 enum mill_code run_table_new(struct mill_table **out, struct mill_ctx *ctx,
                              const struct mill_table_port *port, const char *topic,
                              struct mill_err *err)
@@ -101,6 +124,8 @@ enum mill_code run_table_new(struct mill_table **out, struct mill_ctx *ctx,
     code = mill_codec_new(&t->codec, port->desc, err);
     if (!code)
         code = mill_codec_learn(t->codec, OWN_SCHEMA, mill_str(port->desc->avsc), err);
+    if (!code)
+        code = table_schema(t, err);
     if (!code)
         code = table_open(t, port->name, err);
     if (!code)
