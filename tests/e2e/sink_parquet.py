@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -303,6 +304,8 @@ def main():
         print(f"sink: records {len(load.sent)}, objects {objects}, faults {dict(counts)}, "
               f"seed {SEED}: {'ok' if not bad else f'{len(bad)} FAULTS, see {tmp}'}")
         code = 1 if bad else 0
+        if not bad:
+            shutil.rmtree(tmp)
     finally:
         for s in sinks:
             if s.proc.poll() is None:

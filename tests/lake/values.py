@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 UTC = dt.timezone.utc
+TMP = tempfile.TemporaryDirectory(prefix="lake-values-")
 LAKE_WRITE = sys.argv[1]
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 
 
 def run(schemas, records, meta="", drop=""):
     """records: (schema number, value or bytes) → (pyarrow table, file, refusal lines)"""
-    tmp = Path(tempfile.mkdtemp(prefix="lake"))
+    tmp = Path(tempfile.mkdtemp(dir=TMP.name))
     paths = []
     for i, s in enumerate(schemas):
         paths.append(tmp / f"{i}.avsc")
