@@ -81,11 +81,9 @@ static const struct mill_port out_ports[] = {
 
 static const struct policy *deadletter_policy(struct mill_str cls)
 {
-    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
-        if (mill_str_is(cls, policies[i].cls)) {
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
+        if (mill_str_is(cls, policies[i].cls))
             return &policies[i];
-        }
-    }
     return NULL;
 }
 
@@ -101,9 +99,8 @@ static bool stage_name_ok(struct mill_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.')) {
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'))
             return false;
-        }
     }
     return s.n > 0 && s.n < 100;
 }
@@ -114,16 +111,13 @@ static size_t deadletter_way(const struct deadletter_conf *conf, const struct mi
     int64_t attempt = number(in, "mill.attempt");
     int64_t cap = INT64_MAX;
 
-    if (number(in, "mill.redrives") > (int64_t)conf->max_redrives) {
+    if (number(in, "mill.redrives") > (int64_t)conf->max_redrives)
         return OUT_PARKED;
-    }
     if (!policy || attempt < 0 || !stage_name_ok(mill_header(in, "mill.stage")) ||
-        number(in, "__connect.errors.partition") < 0) {
+        number(in, "__connect.errors.partition") < 0)
         return OUT_DLQ;
-    }
-    if (policy->cap_off != SIZE_MAX) {
+    if (policy->cap_off != SIZE_MAX)
         cap = *(const uint32_t *)((const char *)conf + policy->cap_off);
-    }
     return attempt < cap ? OUT_DELAY : OUT_DLQ;
 }
 
@@ -138,13 +132,11 @@ static enum mill_code deadletter_delay(struct mill_ctx *ctx, const struct mill_r
     int len = snprintf(target, sizeof(target), "%s%.*s", conf->retry_prefix,
                        MILL_FMT(mill_header(in, "mill.stage")));
 
-    if (!h || len < 0 || (size_t)len >= sizeof(target)) {
+    if (!h || len < 0 || (size_t)len >= sizeof(target))
         return mill_fail(err, MILL_E_NOMEM, "headers", "no room for the delay headers");
-    }
     snprintf(due, sizeof(due), "%lld", (long long)(mill_now_us() / 1000 + policy->first_ms));
-    if (n) {
+    if (n)
         memcpy(h, in->headers.v, n * sizeof(*h));
-    }
     h[n++] = (struct mill_pair){MILL_STR("mill.due"), mill_str(due)};
     h[n++] = (struct mill_pair){MILL_STR("mill.target"), mill_str(target)};
     h[n++] = (struct mill_pair){MILL_STR("mill.target-partition"),
@@ -159,11 +151,10 @@ static enum mill_verdict deadletter_on_record(struct mill_ctx *ctx, const struct
     size_t way = deadletter_way(mill_conf(ctx), in, policy);
     enum mill_code rc = MILL_OK;
 
-    if (way == OUT_DELAY) {
+    if (way == OUT_DELAY)
         rc = deadletter_delay(ctx, in, policy, err);
-    } else {
+    else
         rc = mill_forward(ctx, mill_out_topic(ctx, way), -1, in, in->headers, err);
-    }
     mill_count(ctx, M_RECORDS, way, 1);
     return rc ? MILL_STOP : MILL_DONE; /* never to mail.failures: start again instead */
 }

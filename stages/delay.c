@@ -49,11 +49,9 @@ static size_t delay_tier(int64_t left_ms)
 {
     size_t best = 0;
 
-    for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
-        if (tiers[i].ms <= left_ms) {
+    for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++)
+        if (tiers[i].ms <= left_ms)
             best = i;
-        }
-    }
     return best;
 }
 
@@ -62,9 +60,8 @@ static bool topic_name_ok(struct mill_str s)
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '.' || c == '_')) {
+              c == '-' || c == '.' || c == '_'))
             return false;
-        }
     }
     return s.n > 0 && s.n <= TARGET_MAX && !mill_str_is(s, ".") && !mill_str_is(s, "..");
 }
@@ -82,12 +79,10 @@ static enum mill_code delay_give_up(struct mill_ctx *ctx, const struct mill_reco
     struct mill_pair *h = mill_arena_calloc(mill_batch_arena(ctx), in->headers.n + 3, sizeof(*h));
     size_t n = in->headers.n;
 
-    if (!h || !why.p) {
+    if (!h || !why.p)
         return mill_fail(err, MILL_E_NOMEM, "headers", "out of memory");
-    }
-    if (n) {
+    if (n)
         memcpy(h, in->headers.v, n * sizeof(*h));
-    }
     h[n++] = (struct mill_pair){MILL_STR("mill.class"), MILL_STR("poison")};
     h[n++] = (struct mill_pair){MILL_STR("mill.stage"), MILL_STR("delay")};
     h[n++] = (struct mill_pair){MILL_STR("__connect.errors.exception.message"), why};
@@ -102,14 +97,11 @@ static enum mill_code delay_release(struct mill_ctx *ctx, const struct mill_reco
     struct mill_pair *h = mill_arena_calloc(mill_batch_arena(ctx), in->headers.n + 1, sizeof(*h));
     size_t n = 0;
 
-    if (!h) {
+    if (!h)
         return mill_fail(err, MILL_E_NOMEM, "headers", "out of memory");
-    }
-    for (size_t i = 0; i < in->headers.n; i++) {
-        if (!is_ours(in->headers.v[i].key)) {
+    for (size_t i = 0; i < in->headers.n; i++)
+        if (!is_ours(in->headers.v[i].key))
             h[n++] = in->headers.v[i];
-        }
-    }
     mill_str_cut(mill_header(in, "mill.target"), topic, sizeof(topic));
     return mill_forward(ctx, topic, partition, in, (struct mill_map){h, n}, err);
 }

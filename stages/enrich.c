@@ -90,9 +90,8 @@ static enum mill_code enrich_look(struct mill_ctx *ctx, const struct mill_record
     struct mill_arena *mem = mill_batch_arena(ctx);
     enum mill_code rc = mill_ledger_look(ledger, in->partition, message_id, 0, mem, view, err);
 
-    if (rc || view->attempts) {
+    if (rc || view->attempts)
         return rc;
-    }
     rc = mill_table_catch_up(ledger, in->partition, (uint32_t)conf->catch_up_ms, err);
     return rc ? rc : mill_ledger_look(ledger, in->partition, message_id, 0, mem, view, err);
 }
@@ -104,9 +103,8 @@ static void enrich_join(struct mill_event *event, const struct mill_ledger *fact
     event->tenant = facts->tenant;
     event->categories = facts->categories;
     event->metadata = facts->metadata;
-    if (!event->provider_id.p) {
+    if (!event->provider_id.p)
         event->provider_id = facts->provider_id;
-    }
     if (facts->accepted_at > 0) {
         /* Providers tell whole seconds: what looks like before the request was in its second. */
         int64_t us = event->occurred_at - facts->accepted_at;
@@ -132,12 +130,10 @@ static enum mill_code enrich_emit(struct mill_ctx *ctx, const struct mill_event 
         ctx, OUT_EVENTS, event->message_id.p ? event->message_id : event->event_id, event, err);
 
     mill_count(ctx, M_EVENTS, event->matched ? JOINED : UNMATCHED, 1);
-    if (rc || !event->matched || status.state == MILL_STATE_OTHER) {
+    if (rc || !event->matched || status.state == MILL_STATE_OTHER)
         return rc;
-    }
-    if (status.state == MILL_STATE_DELIVERED && event->latency_ms.has) {
+    if (status.state == MILL_STATE_DELIVERED && event->latency_ms.has)
         mill_observe(ctx, M_LATENCY, 0, (double)event->latency_ms.v / 1000.0);
-    }
     return mill_emit(ctx, OUT_STATUS, event->message_id, &status, err);
 }
 
@@ -148,17 +144,14 @@ static enum mill_code enrich_parse(struct mill_ctx *ctx, const struct mill_callb
     const struct mill_provider *provider = mill_provider_find(cb->provider);
     enum mill_code rc = MILL_OK;
 
-    if (!provider || !provider->parse_event) {
+    if (!provider || !provider->parse_event)
         return mill_fail(err, MILL_E_DATA, "provider", "posts no events that we know");
-    }
     rc = provider->parse_event(cb->raw, mill_batch_arena(ctx), event, err);
-    if (!event->message_id.p && mill_message_id_ok(cb->message_id)) {
+    if (!event->message_id.p && mill_message_id_ok(cb->message_id))
         event->message_id = cb->message_id;
-    }
     event->received_at = cb->received_at;
-    if (!event->occurred_at) {
+    if (!event->occurred_at)
         event->occurred_at = cb->received_at;
-    }
     return rc;
 }
 
@@ -170,15 +163,12 @@ static enum mill_verdict enrich_on_record(struct mill_ctx *ctx, const struct mil
     struct mill_event event = {0};
     enum mill_code rc = enrich_parse(ctx, in->value, &event, err);
 
-    if (rc) {
+    if (rc)
         return rc == MILL_E_DATA ? MILL_REJECT : MILL_RETRY;
-    }
-    if (event.message_id.p) {
+    if (event.message_id.p)
         rc = enrich_look(ctx, in, event.message_id, &view, err);
-    }
-    if (rc == MILL_E_STATE) {
+    if (rc == MILL_E_STATE)
         return MILL_STOP; /* the partition's ledger is not ours: the topology is wrong */
-    }
     if (event.message_id.p && !view.attempts && in->attempt < conf->miss_attempts) {
         if (!rc) {
             mill_fail(err, MILL_E_NOENT, "message_id", "the ledger does not know %.*s (yet)",
@@ -186,13 +176,11 @@ static enum mill_verdict enrich_on_record(struct mill_ctx *ctx, const struct mil
         }
         return MILL_RETRY;
     }
-    if (view.attempts) {
+    if (view.attempts)
         enrich_join(&event, &view.facts);
-    }
     rc = enrich_emit(ctx, &event, view.attempts, err);
-    if (rc) {
+    if (rc)
         return rc == MILL_E_DATA ? MILL_REJECT : MILL_RETRY;
-    }
     return MILL_DONE;
 }
 

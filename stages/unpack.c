@@ -51,9 +51,8 @@ static enum mill_code unpack_each(void *arg, const struct mill_split *one, struc
         .index = one->index,
     };
 
-    if (!run->emit) {
+    if (!run->emit)
         return MILL_OK;
-    }
     mill_count(run->ctx, M_EVENTS, one->message_id.p ? 0 : 1, 1);
     return mill_emit(run->ctx, OUT_EVENTS, one->message_id.p ? one->message_id : one->group, &event,
                      err);
@@ -79,9 +78,8 @@ static enum mill_verdict unpack_on_record(struct mill_ctx *ctx, const struct mil
         run.emit = true;
         rc = provider->split(cb->body, unpack_each, &run, err);
     }
-    if (rc) {
+    if (rc)
         return rc == MILL_E_NOMEM ? MILL_RETRY : MILL_REJECT;
-    }
     return MILL_DONE;
 }
 

@@ -19,11 +19,10 @@ struct in_flight {
 void send_queue_add(struct send_queue *q, struct send_job *job)
 {
     job->next = NULL;
-    if (q->tail) {
+    if (q->tail)
         q->tail->next = job;
-    } else {
+    else
         q->head = job;
-    }
     q->tail = job;
 }
 
@@ -55,9 +54,8 @@ enum mill_code send_dispatch_new(struct send_dispatch **out, const struct send_d
     enum mill_code rc = MILL_OK;
 
     *out = NULL;
-    if (!d) {
+    if (!d)
         return mill_fail(err, MILL_E_NOMEM, "dispatch", "out of memory");
-    }
     d->conf = *conf;
     rc = mill_http_new(&d->http, &http, err);
     if (rc) {
@@ -120,9 +118,8 @@ static void dispatch_call(struct send_dispatch *d, struct send_job *job)
     struct mill_err err = {0};
     enum mill_code rc = MILL_E_NOMEM;
 
-    if (f) {
+    if (f)
         rc = provider->build(&job->route->account, job->msg, mill_now_us(), &job->call, &err);
-    }
     if (!rc) {
         *f = (struct in_flight){d, job};
         job->call.http.timeout_ms = d->conf.timeout_ms;
@@ -131,9 +128,8 @@ static void dispatch_call(struct send_dispatch *d, struct send_job *job)
         job->called = true;
         d->running++;
         rc = mill_http_submit(d->http, &job->call.http, &err);
-        if (!rc) {
+        if (!rc)
             return;
-        }
         d->running--;
     }
     mill_buf_release(&job->call.body);
@@ -165,17 +161,15 @@ static void dispatch_settle(struct send_dispatch *d)
 {
     struct send_job *job;
 
-    while ((job = send_queue_take(&d->ended))) {
+    while ((job = send_queue_take(&d->ended)))
         d->conf.settled(d->conf.arg, job);
-    }
 }
 
 void send_dispatch_run(struct send_dispatch *d, int wait_ms, bool draining)
 {
     dispatch_start(d, draining);
-    if (d->running) {
+    if (d->running)
         mill_http_poll(d->http, d->ended.head ? 0 : wait_ms);
-    }
     dispatch_settle(d);
     dispatch_start(d, draining);
 }

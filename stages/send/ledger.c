@@ -22,20 +22,17 @@ static bool copy_lists(struct mill_ledger *f, struct mill_arena *mem)
     struct mill_str *list = mill_arena_calloc(mem, f->categories.n + 1, sizeof(*list));
     struct mill_pair *map = mill_arena_calloc(mem, f->metadata.n + 1, sizeof(*map));
 
-    if (!list || !map) {
+    if (!list || !map)
         return false;
-    }
     for (size_t i = 0; i < f->categories.n; i++) {
         list[i] = f->categories.v[i];
-        if (!copy(mem, &list[i])) {
+        if (!copy(mem, &list[i]))
             return false;
-        }
     }
     for (size_t i = 0; i < f->metadata.n; i++) {
         map[i] = f->metadata.v[i];
-        if (!copy(mem, &map[i].key) || !copy(mem, &map[i].value)) {
+        if (!copy(mem, &map[i].key) || !copy(mem, &map[i].value))
             return false;
-        }
     }
     f->categories.v = list;
     f->metadata.v = map;
@@ -60,19 +57,15 @@ bool mill_ledger_fold(struct mill_ledger_view *view, const struct mill_ledger *r
     bool first = view->attempts == 0;
     bool newest = r->attempt >= view->attempts;
 
-    if (r->kind == MILL_LEDGER_CLAIM || r->attempt < 1) {
+    if (r->kind == MILL_LEDGER_CLAIM || r->attempt < 1)
         return true; /* about the request, not about a call */
-    }
-    if (r->kind == MILL_LEDGER_INTENT || r->outcome == MILL_OUTCOME_UNKNOWN) {
+    if (r->kind == MILL_LEDGER_INTENT || r->outcome == MILL_OUTCOME_UNKNOWN)
         view->doubt = true;
-    }
-    if (newest) {
+    if (newest)
         view->attempts = r->attempt;
-    }
     if (first || (accepted && !view->accepted) || (newest && !view->accepted)) {
-        if (!keep_facts(view, r, mem)) {
+        if (!keep_facts(view, r, mem))
             return false;
-        }
     }
     view->accepted = view->accepted || accepted;
     return true;
@@ -84,9 +77,8 @@ static bool look_each(void *arg, struct mill_str key, const void *value)
     const struct mill_ledger *r = value;
 
     (void)key;
-    if (r->attempt == look->skip && r->kind != MILL_LEDGER_EVIDENCE) {
+    if (r->attempt == look->skip && r->kind != MILL_LEDGER_EVIDENCE)
         return true;
-    }
     look->nomem = !mill_ledger_fold(look->view, r, look->mem);
     return !look->nomem;
 }
@@ -101,16 +93,14 @@ enum mill_code mill_ledger_look(struct mill_table *table, int32_t partition,
     enum mill_code rc = MILL_OK;
 
     *out = (struct mill_ledger_view){0};
-    if (message_id.n > MILL_MESSAGE_ID_MAX) {
+    if (message_id.n > MILL_MESSAGE_ID_MAX)
         return mill_fail(err, MILL_E_DATA, "message_id", "%zu bytes long", message_id.n);
-    }
     memcpy(prefix, message_id.p, message_id.n);
     prefix[message_id.n] = '/';
     rc = mill_table_each(table, partition, (struct mill_str){prefix, message_id.n + 1}, look_each,
                          &look, err);
-    if (look.nomem) {
+    if (look.nomem)
         return mill_fail(err, MILL_E_NOMEM, "ledger", "out of memory");
-    }
     return rc;
 }
 

@@ -18,9 +18,8 @@ static uint64_t hash_more(uint64_t h, const void *p, size_t n)
 {
     const unsigned char *b = p;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         h = (h ^ b[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
-    }
     return h;
 }
 
@@ -48,9 +47,8 @@ static struct send_deed **slot_of(const struct send_life *l, const struct genera
 {
     size_t at = (size_t)hash_of(id.p, id.n) & (l->slots - 1);
 
-    while (g->slot[at] && !mill_str_is(id, g->slot[at]->message_id)) {
+    while (g->slot[at] && !mill_str_is(id, g->slot[at]->message_id))
         at = (at + 1) & (l->slots - 1);
-    }
     return &g->slot[at];
 }
 
@@ -67,9 +65,8 @@ struct send_life *send_life_new(size_t limit)
 {
     struct send_life *l = calloc(1, sizeof(*l));
 
-    if (!l) {
+    if (!l)
         return NULL;
-    }
     l->limit = limit;
     /* Running deeds move along when a generation is dropped: room for another limit of them. */
     for (l->slots = 16; l->slots < 4 * limit; l->slots *= 2) {
@@ -98,9 +95,8 @@ struct send_deed *send_life_find(struct send_life *l, struct mill_str message_id
 {
     struct send_deed *deed = NULL;
 
-    if (!message_id.n) {
+    if (!message_id.n)
         return NULL; /* what a forgotten deed's slot says */
-    }
     deed = *slot_of(l, &l->gen[0], message_id);
     return deed ? deed : *slot_of(l, &l->gen[1], message_id);
 }
@@ -130,13 +126,11 @@ struct send_deed *send_life_begin(struct send_life *l, const struct send_job *jo
     struct send_deed *deed = send_life_find(l, job->msg->message_id);
 
     if (!deed) {
-        if (l->gen[0].n >= l->limit) {
+        if (l->gen[0].n >= l->limit)
             roll(l);
-        }
         deed = l->gen[1].n < 2 * l->limit ? calloc(1, sizeof(*deed)) : NULL;
-        if (!deed) {
+        if (!deed)
             return NULL;
-        }
         mill_str_cut(job->msg->message_id, deed->message_id, sizeof(deed->message_id));
         *slot_of(l, &l->gen[0], job->msg->message_id) = deed;
         l->gen[0].n++;
@@ -174,9 +168,8 @@ struct send_deed *send_life_take_ended(struct send_life *l)
     struct send_deed *list = l->ended;
 
     l->ended = NULL;
-    for (struct send_deed *d = list; d; d = d->next) {
+    for (struct send_deed *d = list; d; d = d->next)
         d->listed = false;
-    }
     return list;
 }
 

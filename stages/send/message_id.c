@@ -13,18 +13,13 @@ bool mill_message_id_ok(struct mill_str id)
     size_t n = slash ? (size_t)(slash - id.p) : 0;
     size_t digits = slash ? id.n - n - 1 : 0;
 
-    if (n == 0 || n > 128 || digits == 0 || digits > 10) {
+    if (n == 0 || n > 128 || digits == 0 || digits > 10)
         return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!id_char(id.p[i])) {
+    for (size_t i = 0; i < n; i++)
+        if (!id_char(id.p[i]))
             return false;
-        }
-    }
-    for (size_t i = n + 1; i < id.n; i++) {
-        if (id.p[i] < '0' || id.p[i] > '9') {
+    for (size_t i = n + 1; i < id.n; i++)
+        if (id.p[i] < '0' || id.p[i] > '9')
             return false;
-        }
-    }
     return true;
 }

@@ -20,21 +20,17 @@ static const char *const ours[] = {
 
 static bool header_safe(struct mill_str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0') {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
             return false;
-        }
-    }
     return true;
 }
 
 static bool is_ours(struct mill_str name)
 {
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        if (mill_str_ieq(name, mill_str(ours[i]))) {
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (mill_str_ieq(name, mill_str(ours[i])))
             return true;
-        }
-    }
     return name.n >= 8 && mill_str_ieq((struct mill_str){name.p, 8}, MILL_STR("content-"));
 }
 
@@ -51,9 +47,8 @@ static enum mill_code add_addresses(GMimeMessage *mime, GMimeAddressType type,
     for (size_t i = 0; i < list.n; i++) {
         char *email = NULL, *name = NULL;
 
-        if (!header_safe(list.v[i].email) || !header_safe(list.v[i].name)) {
+        if (!header_safe(list.v[i].email) || !header_safe(list.v[i].name))
             return mill_fail(err, MILL_E_DATA, where, "line break in an address");
-        }
         email = text(list.v[i].email);
         name = list.v[i].name.n ? text(list.v[i].name) : NULL;
         g_mime_message_add_mailbox(mime, type, name, email);
@@ -68,12 +63,10 @@ static enum mill_code add_headers(GMimeMessage *mime, struct mill_map headers, s
     for (size_t i = 0; i < headers.n; i++) {
         char *name = NULL, *value = NULL;
 
-        if (!header_safe(headers.v[i].key) || !header_safe(headers.v[i].value)) {
+        if (!header_safe(headers.v[i].key) || !header_safe(headers.v[i].value))
             return mill_fail(err, MILL_E_DATA, "headers", "line break in a header");
-        }
-        if (!headers.v[i].key.n || is_ours(headers.v[i].key)) {
+        if (!headers.v[i].key.n || is_ours(headers.v[i].key))
             continue;
-        }
         name = text(headers.v[i].key);
         value = text(headers.v[i].value);
         g_mime_object_set_header(GMIME_OBJECT(mime), name, value, "utf-8");
@@ -86,11 +79,9 @@ static enum mill_code add_headers(GMimeMessage *mime, struct mill_map headers, s
 /** The last one: a quoted local part may have others. */
 static const char *last_at(struct mill_str email)
 {
-    for (size_t i = email.n; i > 0; i--) {
-        if (email.p[i - 1] == '@') {
+    for (size_t i = email.n; i > 0; i--)
+        if (email.p[i - 1] == '@')
             return email.p + i - 1;
-        }
-    }
     return NULL;
 }
 
@@ -107,19 +98,17 @@ static void set_message_id(GMimeMessage *mime, const struct mill_message *m)
         char c = m->message_id.p[i];
         bool dot_bad =
             c == '.' && (last == '.' || (i + 1 < m->message_id.n && m->message_id.p[i + 1] == '/'));
-        if ((g_ascii_isalnum(c) || strchr("._~-/", c)) && c && !dot_bad) {
+        if ((g_ascii_isalnum(c) || strchr("._~-/", c)) && c && !dot_bad)
             g_string_append_c(id, c);
-        } else {
+        else
             g_string_append_printf(id, "=%02X", (unsigned)(unsigned char)c);
-        }
         last = c;
     }
     g_string_append_c(id, '@');
-    if (at && header_safe(m->from.email)) {
+    if (at && header_safe(m->from.email))
         g_string_append_len(id, at + 1, m->from.email.p + m->from.email.n - (at + 1));
-    } else {
+    else
         g_string_append(id, "localhost");
-    }
     g_mime_message_set_message_id(mime, id->str);
     g_mime_object_set_header(GMIME_OBJECT(mime), "X-Mill-Message-Id", plain, NULL);
     g_free(plain);
@@ -142,17 +131,15 @@ static enum mill_code add_head(GMimeMessage *mime, const struct mill_message *m,
         (rc = add_addresses(mime, GMIME_ADDRESS_TYPE_FROM, from, "from", err)) ||
         (rc = add_addresses(mime, GMIME_ADDRESS_TYPE_REPLY_TO, m->reply_to, "reply_to", err)) ||
         (rc = add_addresses(mime, GMIME_ADDRESS_TYPE_TO, m->to, "to", err)) ||
-        (rc = add_addresses(mime, GMIME_ADDRESS_TYPE_CC, m->cc, "cc", err))) {
+        (rc = add_addresses(mime, GMIME_ADDRESS_TYPE_CC, m->cc, "cc", err)))
         goto out;
-    }
     g_mime_message_set_subject(mime, subject, "utf-8");
     g_mime_message_set_date(mime, date);
     set_message_id(mime, m);
 out:
     g_free(subject);
-    if (date) {
+    if (date)
         g_date_time_unref(date);
-    }
     return rc;
 }
 
@@ -176,9 +163,8 @@ static GString *canonical(struct mill_str s)
     GString *out = g_string_sized_new(s.n + s.n / 16 + 16);
 
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r')) {
+        if (s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r'))
             g_string_append_c(out, '\r');
-        }
         g_string_append_c(out, s.p[i]);
     }
     return out;
@@ -211,27 +197,22 @@ static GMimeObject *attachment(const struct mill_attachment *a)
     GMimePart *part = NULL;
 
     if (!a->content.p || !header_safe(a->type) || !header_safe(a->filename) ||
-        !header_safe(a->content_id)) {
+        !header_safe(a->content_id))
         goto out;
-    }
     part = leaf("application", "octet-stream", a->content);
     ct = g_mime_content_type_parse(NULL, type);
     if (ct && !g_mime_content_type_is_type(ct, "multipart", "*") &&
-        !g_mime_content_type_is_type(ct, "message", "*")) {
+        !g_mime_content_type_is_type(ct, "message", "*"))
         g_mime_object_set_content_type(GMIME_OBJECT(part), ct);
-    }
     g_mime_object_set_disposition(GMIME_OBJECT(part), is_inline(a) ? "inline" : "attachment");
-    if (a->filename.n) {
+    if (a->filename.n)
         g_mime_part_set_filename(part, filename);
-    }
-    if (a->content_id.n) {
+    if (a->content_id.n)
         g_mime_part_set_content_id(part, content_id);
-    }
     g_mime_part_set_content_encoding(part, GMIME_CONTENT_ENCODING_BASE64);
 out:
-    if (ct) {
+    if (ct)
         g_object_unref(ct);
-    }
     g_free(content_id);
     g_free(filename);
     g_free(type);
@@ -248,9 +229,8 @@ static GMimeObject *with_attachments(GMimeObject *body, const struct mill_messag
     for (size_t i = 0; i < m->attachments.n; i++) {
         GMimeObject *part = NULL;
 
-        if (is_inline(&m->attachments.v[i]) != inlined) {
+        if (is_inline(&m->attachments.v[i]) != inlined)
             continue;
-        }
         part = attachment(&m->attachments.v[i]);
         if (!multi) {
             multi = g_mime_multipart_new_with_subtype(inlined ? "related" : "mixed");
@@ -287,9 +267,8 @@ static GMimeObject *body(const struct mill_message *m, struct mill_err *err)
             g_object_unref(all);
             all = GMIME_OBJECT(both);
         }
-        if (plain) {
+        if (plain)
             g_object_unref(plain);
-        }
     }
     return all ? with_attachments(all, m, false, err) : NULL;
 }
@@ -302,11 +281,10 @@ static enum mill_code write_out(GMimeMessage *mime, struct mill_buf *out, struct
     enum mill_code rc = MILL_OK;
 
     g_mime_format_options_set_newline_format(format, GMIME_NEWLINE_FORMAT_DOS);
-    if (g_mime_object_write_to_stream(GMIME_OBJECT(mime), format, stream) < 0) {
+    if (g_mime_object_write_to_stream(GMIME_OBJECT(mime), format, stream) < 0)
         rc = mill_fail(err, MILL_E_NOMEM, "mime", "cannot be written");
-    } else if (!mill_buf_add(out, bytes->data, bytes->len)) {
+    else if (!mill_buf_add(out, bytes->data, bytes->len))
         rc = mill_fail(err, MILL_E_DATA, "message", "over the size limit");
-    }
     g_object_unref(stream);
     g_mime_format_options_free(format);
     return rc;
@@ -326,9 +304,8 @@ enum mill_code mill_mime_build(const struct mill_message *m, int64_t now_us, str
     }
     mime = g_mime_message_new(TRUE);
     rc = add_head(mime, m, now_us, err);
-    if (rc) {
+    if (rc)
         goto out;
-    }
     content = body(m, err);
     if (!content) {
         rc = MILL_E_DATA;
@@ -337,9 +314,8 @@ enum mill_code mill_mime_build(const struct mill_message *m, int64_t now_us, str
     g_mime_message_set_mime_part(mime, content);
     rc = write_out(mime, out, err);
 out:
-    if (content) {
+    if (content)
         g_object_unref(content);
-    }
     g_object_unref(mime);
     return rc;
 }

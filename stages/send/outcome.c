@@ -86,9 +86,8 @@ enum mill_verdict send_conclude(struct mill_ctx *ctx, const struct send_job *job
     const struct meaning *means = &meanings[job->answer.outcome];
 
     if (send_emit_ledger(ctx, job, MILL_LEDGER_OUTCOME, err) ||
-        emit_status(ctx, job, means->state, means->cls, job->answer.reason, err)) {
+        emit_status(ctx, job, means->state, means->cls, job->answer.reason, err))
         return MILL_STOP; /* an outcome that is not written down would be a doubt for ever */
-    }
     if (means->verdict != MILL_DONE) {
         struct mill_str why = job->answer.reason;
 
@@ -109,12 +108,10 @@ static enum mill_code send_early(struct mill_ctx *ctx, const struct send_job *jo
     char due[24], partition[16];
     size_t n = in->headers.n;
 
-    if (!h) {
+    if (!h)
         return mill_fail(err, MILL_E_NOMEM, "headers", "out of memory");
-    }
-    if (n) {
+    if (n)
         memcpy(h, in->headers.v, n * sizeof(*h));
-    }
     snprintf(due, sizeof(due), "%lld", (long long)(job->msg->send_at.v / 1000));
     snprintf(partition, sizeof(partition), "%d", in->partition);
     h[n++] = (struct mill_pair){MILL_STR("mill.due"), mill_str(due)};
@@ -129,9 +126,8 @@ static enum mill_verdict refuse(struct mill_ctx *ctx, const struct send_job *job
                                 enum mill_state state, const char *cls, const char *why,
                                 struct mill_err *err)
 {
-    if (emit_status(ctx, job, state, cls, mill_str(why), err)) {
+    if (emit_status(ctx, job, state, cls, mill_str(why), err))
         return MILL_STOP;
-    }
     mill_fail(err, MILL_E_DATA, "message_id", "%s", why);
     err->cls = cls;
     return MILL_REJECT;

@@ -41,9 +41,8 @@ static enum mill_code plan_view(struct mill_ctx *ctx, const struct send_job *job
 
     if (!rc && deed) {
         const struct mill_ledger own = send_deed_record(deed);
-        if (!mill_ledger_fold(view, &own, mem)) {
+        if (!mill_ledger_fold(view, &own, mem))
             rc = mill_fail(err, MILL_E_NOMEM, "ledger", "out of memory");
-        }
     }
     return rc;
 }
@@ -60,9 +59,8 @@ static enum send_plan plan_time(const struct send_conf *conf, const struct mill_
     int64_t from = later(later(m->accepted_at, m->send_at), m->resend_at);
 
     if ((m->expires_at.has && now > m->expires_at.v) ||
-        (from > 0 && now - from > (int64_t)conf->max_age_ms * 1000)) {
+        (from > 0 && now - from > (int64_t)conf->max_age_ms * 1000))
         return SEND_EXPIRED;
-    }
     return m->send_at.has && m->send_at.v > now + EARLY_US ? SEND_EARLY : SEND_CALL;
 }
 
@@ -76,11 +74,9 @@ static void plan_again(struct send_job *job, struct send_state *st, struct send_
     job->answer.outcome = deed->outcome;
     job->answer.provider_id = mill_arena_dup(&job->mem, mill_str(deed->provider_id));
     job->answer.reason = mill_arena_dup(&job->mem, mill_str(deed->reason));
-    for (size_t i = 0; i < st->routes_n; i++) {
-        if (st->routes[i].provider == deed->provider) {
+    for (size_t i = 0; i < st->routes_n; i++)
+        if (st->routes[i].provider == deed->provider)
             job->route = &st->routes[i];
-        }
-    }
 }
 
 static enum mill_code plan_call(struct send_state *st, struct send_job *job,
@@ -95,9 +91,8 @@ static enum mill_code plan_call(struct send_state *st, struct send_job *job,
     job->attempt = view->attempts + 1;
     job->intent_ms = mill_tick_ms();
     job->deed = send_life_begin(st->life, job);
-    if (!job->deed) {
+    if (!job->deed)
         return mill_fail(err, MILL_E_NOMEM, "send", "out of memory");
-    }
     return MILL_OK;
 }
 
@@ -123,9 +118,8 @@ enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job, struct 
         return MILL_OK;
     }
     rc = plan_view(ctx, job, deed, &view, err);
-    if (rc) {
+    if (rc)
         return rc;
-    }
     job->attempt = view.attempts;
     if (view.accepted || view.doubt) {
         job->plan = differs(view.facts.fingerprint, job->msg->fingerprint) ? SEND_CONFLICT

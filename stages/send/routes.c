@@ -22,17 +22,14 @@ static enum mill_code routes_account(const struct send_conf *conf, const struct 
     };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (known[i].provider != p) {
+        if (known[i].provider != p)
             continue;
-        }
         *out = known[i].account;
         out->tls_ca = conf->tls_ca;
-        if (!out->url || !out->url[0]) {
+        if (!out->url || !out->url[0])
             return mill_fail(err, MILL_E_CONFIG, p->name, "its URL is not set");
-        }
-        if (known[i].secret_needed && (!out->secret || !out->secret[0])) {
+        if (known[i].secret_needed && (!out->secret || !out->secret[0]))
             return mill_fail(err, MILL_E_CONFIG, p->name, "its key is not set");
-        }
         return MILL_OK;
     }
     return mill_fail(err, MILL_E_CONFIG, p->name, "has no options");
@@ -49,21 +46,18 @@ enum mill_code send_routes_open(struct send_state *st, const struct send_conf *c
         const struct mill_provider *p = NULL;
         enum mill_code rc = MILL_OK;
 
-        while (name.n && name.p[0] == ' ') {
+        while (name.n && name.p[0] == ' ')
             name.p++, name.n--;
-        }
-        while (name.n && name.p[name.n - 1] == ' ') {
+        while (name.n && name.p[name.n - 1] == ' ')
             name.n--;
-        }
         p = mill_provider_find(name);
         if (!p || st->routes_n == SEND_ROUTES_MAX) {
             return mill_fail(err, MILL_E_CONFIG, "providers", "\"%.*s\" is not known, or too many",
                              MILL_FMT(name));
         }
         rc = routes_account(conf, p, &st->routes[st->routes_n].account, err);
-        if (rc) {
+        if (rc)
             return rc;
-        }
         st->routes[st->routes_n++].provider = p;
         at += n + (at[n] == ',');
     }
@@ -83,9 +77,8 @@ void send_routes_note(struct mill_ctx *ctx, const struct send_job *job)
         bool refused = job->answer.outcome == MILL_OUTCOME_CREDENTIAL;
         r->paused_until_ms = refused ? mill_tick_ms() + (int64_t)conf->credential_pause_ms : 0;
     }
-    for (size_t i = 0; i < st->routes_n; i++) {
+    for (size_t i = 0; i < st->routes_n; i++)
         paused += st->routes[i].paused_until_ms != 0;
-    }
     mill_gauge(ctx, SEND_M_PAUSED, 0, (double)paused);
     if (paused && !st->unready) {
         mill_log(MILL_ERROR, "provider_credentials",
@@ -103,9 +96,8 @@ struct send_route *send_routes_take(struct send_state *st)
     for (size_t i = 0; i < st->routes_n; i++) {
         struct send_route *r = &st->routes[i];
 
-        if (!r->paused_until_ms) {
+        if (!r->paused_until_ms)
             return r;
-        }
         if (!r->probing && mill_tick_ms() >= r->paused_until_ms) {
             r->probing = true;
             return r;

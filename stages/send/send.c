@@ -166,21 +166,18 @@ static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
     };
     enum mill_code rc = send_routes_open(st, conf, err);
 
-    if (rc) {
+    if (rc)
         return rc;
-    }
     st->life = send_life_new(LIFE_DEEDS);
-    if (!st->life) {
+    if (!st->life)
         return mill_fail(err, MILL_E_NOMEM, "send", "out of memory");
-    }
     return send_dispatch_new(&st->dispatch, &dispatch, err);
 }
 
 static void send_drop_jobs(struct send_state *st)
 {
-    for (size_t i = 0; i < st->jobs_n; i++) {
+    for (size_t i = 0; i < st->jobs_n; i++)
         send_job_release(&st->jobs[i]);
-    }
     free(st->jobs);
     st->jobs = NULL;
     st->jobs_n = st->cursor = 0;
@@ -272,12 +269,10 @@ static enum mill_verdict send_on_batch(struct mill_ctx *ctx, const struct mill_r
 
         job->in = in[i];
         job->msg = in[i]->value;
-        if (send_plan_job(ctx, job, err)) {
+        if (send_plan_job(ctx, job, err))
             return MILL_STOP;
-        }
-        if (job->plan == SEND_CALL && send_announce(ctx, job, err)) {
+        if (job->plan == SEND_CALL && send_announce(ctx, job, err))
             return MILL_STOP;
-        }
         mill_count(ctx, SEND_M_SKIPPED, job->plan, 1);
     }
     send_end_batch(ctx, ended);
@@ -290,9 +285,8 @@ static enum mill_verdict send_on_record(struct mill_ctx *ctx, const struct mill_
     struct send_state *st = mill_state(ctx);
     struct send_job *job = NULL;
 
-    while (st->cursor < st->jobs_n && st->jobs[st->cursor].in != in) {
+    while (st->cursor < st->jobs_n && st->jobs[st->cursor].in != in)
         st->cursor++;
-    }
     if (st->cursor == st->jobs_n) {
         mill_fail(err, MILL_E_STATE, "send", "a record that was not in its batch");
         return MILL_STOP;
@@ -323,17 +317,14 @@ static void send_release_waiting(struct mill_ctx *ctx)
     struct send_job *job = NULL;
     struct mill_err err = {0};
 
-    for (size_t i = 0; i < st->routes_n; i++) {
+    for (size_t i = 0; i < st->routes_n; i++)
         until = st->routes[i].paused_until_ms < until ? st->routes[i].paused_until_ms : until;
-    }
-    if (mill_tick_ms() < until && !mill_draining(ctx)) {
+    if (mill_tick_ms() < until && !mill_draining(ctx))
         return;
-    }
     mill_fail(&err, MILL_E_AUTH, "providers", "every provider refuses our credentials");
     err.cls = "credential";
-    while ((job = send_queue_take(&st->waiting))) {
+    while ((job = send_queue_take(&st->waiting)))
         mill_settle(ctx, job->in, MILL_RETRY, &err);
-    }
 }
 
 static enum mill_verdict send_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)

@@ -47,7 +47,7 @@ def state_dir() -> Path:
 def sendmill(*args: str, check: bool = True) -> subprocess.CompletedProcess:
     """The operator's command on the tests' instance."""
     done = subprocess.run([BUILD / "bin/sendmill", *args], env={**os.environ, **ENV}, text=True,
-                          capture_output=True, timeout=120, check=False)
+                          cwd=ROOT, capture_output=True, timeout=120, check=False)
     if check and done.returncode:
         raise RuntimeError(f"sendmill {args}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done

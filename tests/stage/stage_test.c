@@ -14,9 +14,8 @@ static json_t *dump_strings(const struct mill_strs *s)
 {
     json_t *a = s->n ? json_array() : NULL;
 
-    for (size_t i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n; i++)
         json_array_append_new(a, text(s->v[i]));
-    }
     return a;
 }
 
@@ -36,9 +35,8 @@ static json_t *dump_records(const struct mill_field *f, const struct mill_list *
 {
     json_t *a = list->n ? json_array() : NULL;
 
-    for (size_t i = 0; i < list->n; i++) {
+    for (size_t i = 0; i < list->n; i++)
         json_array_append_new(a, dump(f->sub, (const char *)list->v + i * f->sub->size));
-    }
     return a;
 }
 
@@ -48,12 +46,10 @@ static json_t *dump_optional(const struct mill_field *f, const void *p)
     const struct mill_opt_bool *b = p;
     const void *record = *(const void *const *)p;
 
-    if (f->kind == MILL_OPT_I64) {
+    if (f->kind == MILL_OPT_I64)
         return i->has ? json_integer(i->v) : NULL;
-    }
-    if (f->kind == MILL_OPT_BOOLEAN) {
+    if (f->kind == MILL_OPT_BOOLEAN)
         return b->has ? json_boolean(b->v) : NULL;
-    }
     return record ? dump(f->sub, record) : NULL;
 }
 
@@ -91,9 +87,8 @@ static json_t *dump(const struct mill_desc *desc, const void *value)
 
     for (const struct mill_field *f = desc->fields; f->name; f++) {
         json_t *v = dump_field(f, (const char *)value + f->off);
-        if (v) {
+        if (v)
             json_object_set_new(o, f->name, v);
-        }
     }
     return o;
 }
@@ -124,9 +119,8 @@ const char *stage_text(const struct mill_ctx *ctx, const struct mill_stage *spec
     struct mill_buf b;
 
     mill_buf_init(&b, sizeof(out) - 1);
-    for (size_t i = 0; i < fake_emits(ctx); i++) {
+    for (size_t i = 0; i < fake_emits(ctx); i++)
         add_emit(&b, fake_emit(ctx, i), spec);
-    }
     assert_false(b.failed);
     mill_str_cut(mill_buf_view(&b), out, sizeof(out));
     mill_buf_release(&b);
@@ -137,9 +131,8 @@ void stage_expect(const struct mill_ctx *ctx, const struct mill_stage *spec, con
 {
     const char *got = stage_text(ctx, spec);
 
-    if (strcmp(got, want)) {
+    if (strcmp(got, want))
         fail_msg("emitted:\n%sexpected:\n%s", got, want);
-    }
 }
 
 json_t *stage_reference(const char *name)
@@ -151,8 +144,7 @@ json_t *stage_reference(const char *name)
     /* tests run in tests/ */
     snprintf(path, sizeof(path), "%s/reference/%s", shared ? shared : "../../shared", name);
     v = json_load_file(path, 0, NULL);
-    if (!v) {
+    if (!v)
         printf("# skipped: no %s\n", path);
-    }
     return v;
 }

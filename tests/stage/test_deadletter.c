@@ -66,9 +66,8 @@ static struct mill_map pairs(const struct mill_pair *h, size_t most)
 {
     size_t n = 0;
 
-    while (n < most && h[n].key.p) {
+    while (n < most && h[n].key.p)
         n++;
-    }
     return (struct mill_map){h, n};
 }
 
@@ -109,9 +108,8 @@ static void deadletter_row(void **state)
         mill_str_cut(in.headers.v[i].key, name, sizeof(name));
         assert_true(mill_str_eq(header(fake_emit(ctx, 0), name), was));
     }
-    if (strstr(row->out, "delay")) {
+    if (strstr(row->out, "delay"))
         check_delay(fake_emit(ctx, 0));
-    }
     fake_free(ctx);
 }
 
@@ -135,9 +133,8 @@ static void replaced(void **state)
     (void)state;
     in.headers = (struct mill_map){h, STAGE_ROWS(h)};
     assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
-    for (size_t i = 0; i < fake_emit(ctx, 0)->headers.n; i++) {
+    for (size_t i = 0; i < fake_emit(ctx, 0)->headers.n; i++)
         dues += mill_str_is(fake_emit(ctx, 0)->headers.v[i].key, "mill.due");
-    }
     assert_int_equal(dues, 1);
     assert_int_equal(fake_emit(ctx, 0)->headers.n, STAGE_ROWS(h));
     assert_true(mill_str_is(header(fake_emit(ctx, 0), "mill.target"), "again.send"));

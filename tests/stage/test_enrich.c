@@ -112,9 +112,8 @@ static void expect(const struct mill_ctx *ctx, const char *want)
     assert_non_null(id);
     assert_int_equal(strspn(id + 12, "0123456789abcdef"), 32);
     snprintf(got, sizeof(got), "%.*s%s", (int)before, text, id + 12 + 32 + 2);
-    if (strcmp(got, want)) {
+    if (strcmp(got, want))
         fail_msg("emitted:\n%sexpected:\n%s", got, want);
-    }
 }
 
 static void enrich_row(void **state)
@@ -269,9 +268,8 @@ static void samples(void **state)
     struct mill_ctx *ctx = NULL;
 
     (void)state;
-    if (!doc) {
+    if (!doc)
         skip();
-    }
     ctx = fake_new(&mill_stage_enrich, NULL);
     json_array_foreach(json_object_get(doc, "batches"), i, batch)
     {
@@ -286,9 +284,8 @@ static void samples(void **state)
             fake_forget(ctx);
             assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
             e = fake_emit(ctx, 0)->value;
-            if (json_object_get(event, "event")) {
+            if (json_object_get(event, "event"))
                 assert_int_not_equal(e->type, MILL_EVENT_OTHER);
-            }
             free(raw);
         }
     }

@@ -81,9 +81,8 @@ static void expect(const struct mill_ctx *ctx, const char *want)
         at = cut + 15 + strspn(cut + 15, "0123456789");
     }
     snprintf(got + n, sizeof(got) - n, "%s", at);
-    if (strcmp(got, want)) {
+    if (strcmp(got, want))
         fail_msg("emitted:\n%sexpected:\n%s", got, want);
-    }
 }
 
 /* ---- one call, each outcome ---- */
@@ -138,12 +137,10 @@ static void outcome_row(void **state)
     assert_int_equal(fake_run(ctx, &in, &err), row->want);
     expect(ctx, row->out);
     assert_true(fake_emit(ctx, 0)->in_on_batch); /* the INTENT is committed before the call */
-    for (size_t i = 1; i < fake_emits(ctx); i++) {
+    for (size_t i = 1; i < fake_emits(ctx); i++)
         assert_false(fake_emit(ctx, i)->in_on_batch);
-    }
-    if (row->cls) {
+    if (row->cls)
         assert_string_equal(err.cls, row->cls);
-    }
     assert_int_equal(calls(), row->calls);
     fake_free(ctx);
 }
@@ -224,9 +221,8 @@ static enum mill_verdict next_life(const struct mill_ledger *record, const char 
     fake_table_put(ctx, LEDGER, key, record);
     v = again(ctx, m, &err);
     expect(ctx, want);
-    if (cls) {
+    if (cls)
         assert_string_equal(err.cls, cls);
-    }
     fake_free(ctx);
     return v;
 }
@@ -536,11 +532,10 @@ static void config_row(void **state)
     struct mill_ctx *ctx = NULL;
     struct mill_err err = {0};
 
-    if (row->key) {
+    if (row->key)
         setenv(KEY, row->key, 1);
-    } else {
+    else
         unsetenv(KEY);
-    }
     ctx = fake_new_closed(&mill_stage_send, row->option, NULL);
     setenv(KEY, "SG.fake", 1);
     assert_int_equal(mill_stage_send.open(ctx, &err), MILL_E_CONFIG);

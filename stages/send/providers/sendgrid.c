@@ -42,9 +42,8 @@ static void address(struct mill_buf *b, const struct mill_address *a)
 
 static void addresses(struct mill_buf *b, bool *first, const char *name, struct mill_addresses list)
 {
-    if (!list.n) {
+    if (!list.n)
         return;
-    }
     key(b, first, name);
     for (size_t i = 0; i < list.n; i++) {
         mill_buf_putc(b, i ? ',' : '[');
@@ -63,9 +62,8 @@ static void custom_args(struct mill_buf *b, bool *first, const struct mill_messa
     pair(b, &inner, "mill_tenant", m->tenant);
     for (size_t i = 0; i < m->metadata.n; i++) {
         const struct mill_pair *kv = &m->metadata.v[i];
-        if (mill_str_is(kv->key, "mill_message_id") || mill_str_is(kv->key, "mill_tenant")) {
+        if (mill_str_is(kv->key, "mill_message_id") || mill_str_is(kv->key, "mill_tenant"))
             continue; /* ours; a repeated name would leave the winner to SendGrid's parser */
-        }
         mill_buf_puts(b, inner ? "" : ",");
         inner = false;
         mill_buf_json(b, kv->key);
@@ -82,13 +80,11 @@ static enum mill_code template_data(struct mill_buf *b, bool *first, struct mill
     json_t *o = NULL;
     enum mill_code rc = MILL_OK;
 
-    if (!data.n) {
+    if (!data.n)
         return MILL_OK;
-    }
     rc = mill_json_parse(data, &o, err);
-    if (rc) {
+    if (rc)
         return rc;
-    }
     if (json_is_object(o)) {
         key(b, first, "dynamic_template_data");
         mill_buf_str_add(b, data);
@@ -110,9 +106,8 @@ static enum mill_code personalization(struct mill_buf *b, const struct mill_mess
     addresses(b, &first, "cc", m->cc);
     addresses(b, &first, "bcc", m->bcc);
     custom_args(b, &first, m);
-    if (m->template_id.n) {
+    if (m->template_id.n)
         rc = template_data(b, &first, m->template_data, err);
-    }
     mill_buf_puts(b, "}]");
     return rc;
 }
@@ -127,12 +122,10 @@ static void content(struct mill_buf *b, bool *first, const struct mill_message *
 
     for (size_t i = 0; i < 2; i++) {
         bool inner = true;
-        if (!part[i].text.n) {
+        if (!part[i].text.n)
             continue;
-        }
-        if (!any) {
+        if (!any)
             key(b, first, "content");
-        }
         mill_buf_puts(b, any ? ",{" : "[{");
         any = true;
         pair(b, &inner, "type", mill_str(part[i].type));
@@ -149,12 +142,10 @@ static enum mill_code attachments(struct mill_buf *b, bool *first, const struct 
         const struct mill_attachment *a = &m->attachments.v[i];
         bool inner = true;
 
-        if (!a->content.p) {
+        if (!a->content.p)
             return mill_fail(err, MILL_E_DATA, "attachments", "number %zu has no content", i);
-        }
-        if (i == 0) {
+        if (i == 0)
             key(b, first, "attachments");
-        }
         mill_buf_puts(b, i ? ",{" : "[{");
         key(b, &inner, "content");
         mill_buf_putc(b, '"');
@@ -200,9 +191,8 @@ static enum mill_code body(struct mill_buf *b, const struct mill_message *m, str
     mill_buf_init(b, BODY_MAX_BYTES);
     mill_buf_putc(b, '{');
     rc = personalization(b, m, err);
-    if (rc) {
+    if (rc)
         return rc;
-    }
     key(b, &first, "from");
     address(b, &m->from);
     if (m->reply_to.n == 1) {
@@ -214,9 +204,8 @@ static enum mill_code body(struct mill_buf *b, const struct mill_message *m, str
     pair(b, &first, "subject", m->subject);
     content(b, &first, m);
     rc = attachments(b, &first, m, err);
-    if (rc) {
+    if (rc)
         return rc;
-    }
     pair(b, &first, "template_id", m->template_id);
     lists(b, &first, m);
     mill_buf_putc(b, '}');
@@ -235,13 +224,11 @@ static enum mill_code sendgrid_build(const struct mill_account *account,
     enum mill_code rc = MILL_OK;
 
     (void)now_us; /* SendGrid dates the mail */
-    if (!url.p || !auth.p || !h) {
+    if (!url.p || !auth.p || !h)
         return mill_fail(err, MILL_E_NOMEM, "sendgrid", "out of memory");
-    }
     rc = body(&out->body, m, err);
-    if (rc) {
+    if (rc)
         return rc;
-    }
     h[0] = (struct mill_pair){MILL_STR("Authorization"), auth};
     h[1] = (struct mill_pair){MILL_STR("Content-Type"), MILL_STR("application/json")};
     out->http.method = "POST";
@@ -259,9 +246,8 @@ static struct mill_str error_text(const struct mill_http_reply *r, struct mill_a
     const json_t *first = NULL;
     struct mill_str field, text, out;
 
-    if (r->body.n && mill_json_parse(r->body, &o, NULL)) {
+    if (r->body.n && mill_json_parse(r->body, &o, NULL))
         o = NULL;
-    }
     first = json_array_get(json_object_get(o, "errors"), 0);
     field = mill_json_str(first, "field");
     text = mill_json_str(first, "message");
@@ -274,18 +260,14 @@ static struct mill_str error_text(const struct mill_http_reply *r, struct mill_a
 /** contracts: 202 (200 in the sandbox) is the one "yes"; an undocumented 2xx proves nothing. */
 static enum mill_outcome outcome_of(long status)
 {
-    if (status == 202 || status == 200) {
+    if (status == 202 || status == 200)
         return MILL_OUTCOME_ACCEPTED;
-    }
-    if (status == 401) {
+    if (status == 401)
         return MILL_OUTCOME_CREDENTIAL;
-    }
-    if (status == 429) {
+    if (status == 429)
         return MILL_OUTCOME_THROTTLED;
-    }
-    if (status == 408 || (status >= 300 && status < 400) || (status >= 500 && status < 600)) {
+    if (status == 408 || (status >= 300 && status < 400) || (status >= 500 && status < 600))
         return MILL_OUTCOME_TRANSIENT;
-    }
     return status >= 400 && status < 500 ? MILL_OUTCOME_PERMANENT : MILL_OUTCOME_UNKNOWN;
 }
 
@@ -293,18 +275,16 @@ static void sendgrid_classify(const struct mill_http_reply *r, struct mill_arena
                               struct mill_answer *out)
 {
     *out = (struct mill_answer){.outcome = MILL_OUTCOME_UNKNOWN};
-    if (r->end == MILL_HTTP_REPLIED) {
+    if (r->end == MILL_HTTP_REPLIED)
         out->outcome = outcome_of(r->status);
-    } else if (r->end == MILL_HTTP_UNSENT) {
+    else if (r->end == MILL_HTTP_UNSENT)
         out->outcome = MILL_OUTCOME_TRANSIENT;
-    }
-    if (out->outcome == MILL_OUTCOME_ACCEPTED) {
+    if (out->outcome == MILL_OUTCOME_ACCEPTED)
         out->provider_id = mill_arena_dup(mem, mill_http_header(r, "X-Message-Id"));
-    } else if (r->end == MILL_HTTP_REPLIED) {
+    else if (r->end == MILL_HTTP_REPLIED)
         out->reason = error_text(r, mem);
-    } else {
+    else
         out->reason = mill_answer_text(mem, mill_str(r->reason ? r->reason : "no reply"));
-    }
 }
 
 const struct mill_provider mill_provider_sendgrid = {

@@ -33,9 +33,8 @@ static const struct {
 
 static struct mill_str text_of(const json_t *v)
 {
-    if (!json_is_string(v)) {
+    if (!json_is_string(v))
         return (struct mill_str){NULL, 0};
-    }
     return (struct mill_str){json_string_value(v), json_string_length(v)};
 }
 
@@ -50,9 +49,8 @@ static struct mill_str member(const json_t *o, const char *key)
 static struct mill_str custom_arg(const json_t *o, const char *key)
 {
     struct mill_str s = member(o, key);
-    if (!s.p) {
+    if (!s.p)
         s = member(json_object_get(o, "custom_args"), key);
-    }
     return s.p ? s : member(json_object_get(o, "unique_args"), key);
 }
 
@@ -60,17 +58,15 @@ static struct mill_str custom_arg(const json_t *o, const char *key)
 static struct mill_str call_id(struct mill_str sg_message_id)
 {
     const char *dot = sg_message_id.n ? memchr(sg_message_id.p, '.', sg_message_id.n) : NULL;
-    if (dot) {
+    if (dot)
         sg_message_id.n = (size_t)(dot - sg_message_id.p);
-    }
     return sg_message_id;
 }
 
 static size_t skip(struct mill_str s, size_t at)
 {
-    while (at < s.n && (s.p[at] == ' ' || s.p[at] == '\t' || s.p[at] == '\r' || s.p[at] == '\n')) {
+    while (at < s.n && (s.p[at] == ' ' || s.p[at] == '\t' || s.p[at] == '\r' || s.p[at] == '\n'))
         at++;
-    }
     return at;
 }
 
@@ -80,9 +76,8 @@ static bool has_nul(struct mill_str s, struct mill_err *err)
 {
     const char *nul = s.n ? memchr(s.p, '\0', s.n) : NULL;
 
-    if (nul) {
+    if (nul)
         mill_fail(err, MILL_E_DATA, WHERE, "NUL at byte %zu", (size_t)(nul - s.p));
-    }
     return nul != NULL;
 }
 
@@ -112,13 +107,11 @@ static enum mill_code give(const json_t *o, struct mill_str raw, int64_t index, 
     struct mill_split one = {.raw = raw, .index = index};
 
     one.message_id = custom_arg(o, "mill_message_id");
-    if (!mill_message_id_ok(one.message_id)) {
+    if (!mill_message_id_ok(one.message_id))
         one.message_id = (struct mill_str){NULL, 0};
-    }
     one.group = call_id(member(o, "sg_message_id"));
-    if (!one.group.n) {
+    if (!one.group.n)
         one.group = member(o, "sg_event_id");
-    }
     return each(arg, &one, err);
 }
 
@@ -128,32 +121,27 @@ enum mill_code mill_sendgrid_split(struct mill_str body, mill_split_fn each, voi
     size_t at = skip(body, 0), end = at;
     bool more = false;
 
-    if (has_nul(body, err)) {
+    if (has_nul(body, err))
         return MILL_E_DATA;
-    }
-    if (at >= body.n || body.p[at] != '[') {
+    if (at >= body.n || body.p[at] != '[')
         return mill_fail(err, MILL_E_DATA, WHERE, "no JSON array");
-    }
     at = skip(body, at + 1);
     more = at < body.n && body.p[at] != ']';
     for (int64_t index = 0; more; index++) {
         json_t *o = parse_at(body, at, &end, err);
         enum mill_code rc = MILL_E_DATA;
 
-        if (o) {
+        if (o)
             rc = give(o, (struct mill_str){body.p + at, end - at}, index, each, arg, err);
-        }
         json_decref(o);
-        if (rc) {
+        if (rc)
             return rc;
-        }
         at = skip(body, end);
         more = at < body.n && body.p[at] == ',';
         at = more ? skip(body, at + 1) : at;
     }
-    if (at >= body.n || body.p[at] != ']' || skip(body, at + 1) != body.n) {
+    if (at >= body.n || body.p[at] != ']' || skip(body, at + 1) != body.n)
         return mill_fail(err, MILL_E_DATA, WHERE, "the array does not end at byte %zu", at);
-    }
     return MILL_OK;
 }
 
@@ -164,28 +152,23 @@ static int64_t time_us(const json_t *v)
     double t = json_is_number(v) ? json_number_value(v) : 0;
     int64_t i = 0;
 
-    if (json_is_integer(v)) {
+    if (json_is_integer(v))
         t = (double)json_integer_value(v);
-    } else if (s.n && mill_str_i64(s, &i)) {
+    else if (s.n && mill_str_i64(s, &i))
         t = (double)i;
-    }
-    if (!isfinite(t) || t <= 0 || t >= 1e14) {
+    if (!isfinite(t) || t <= 0 || t >= 1e14)
         return 0;
-    }
     return t >= 1e11 ? (int64_t)(t * 1e3) : (int64_t)(t * 1e6);
 }
 
 static struct mill_opt_bool flag(const json_t *v)
 {
-    if (json_is_boolean(v)) {
+    if (json_is_boolean(v))
         return (struct mill_opt_bool){true, json_is_true(v)};
-    }
-    if (json_is_integer(v)) {
+    if (json_is_integer(v))
         return (struct mill_opt_bool){true, json_integer_value(v) != 0};
-    }
-    if (mill_str_is(text_of(v), "true") || mill_str_is(text_of(v), "false")) {
+    if (mill_str_is(text_of(v), "true") || mill_str_is(text_of(v), "false"))
         return (struct mill_opt_bool){true, mill_str_is(text_of(v), "true")};
-    }
     return (struct mill_opt_bool){false, false};
 }
 
@@ -195,19 +178,16 @@ static bool categories(const json_t *v, struct mill_arena *mem, struct mill_strs
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
     struct mill_str *list = mill_arena_calloc(mem, n ? n : 1, sizeof(*list));
 
-    if (!list) {
+    if (!list)
         return false;
-    }
     *out = (struct mill_strs){list, 0};
     for (size_t i = 0; i < n; i++) {
         struct mill_str s = text_of(json_is_array(v) ? json_array_get(v, i) : v);
-        if (!s.n) {
+        if (!s.n)
             continue;
-        }
         list[out->n] = mill_arena_dup(mem, s);
-        if (!list[out->n].p) {
+        if (!list[out->n].p)
             return false;
-        }
         out->n++;
     }
     return true;
@@ -229,9 +209,8 @@ static bool event_id(const struct mill_event *e, struct mill_str sg_message_id,
         .reason = e->reason,
     };
 
-    if (!facts.timestamp.p || !mill_event_id(&facts, text)) {
+    if (!facts.timestamp.p || !mill_event_id(&facts, text))
         return false;
-    }
     *out = mill_arena_dup(mem, mill_str(text));
     return out->p != NULL;
 }
@@ -242,11 +221,9 @@ static void fill(const json_t *o, struct mill_event *e)
 
     e->provider = MILL_STR("sendgrid");
     e->provider_event = member(o, "event");
-    for (size_t i = 0; i < sizeof(event_types) / sizeof(event_types[0]); i++) {
-        if (mill_str_ieq(e->provider_event, mill_str(event_types[i].word))) {
+    for (size_t i = 0; i < sizeof(event_types) / sizeof(event_types[0]); i++)
+        if (mill_str_ieq(e->provider_event, mill_str(event_types[i].word)))
             e->type = (int)event_types[i].type;
-        }
-    }
     bounce = e->type == MILL_EVENT_BOUNCED || e->type == MILL_EVENT_DROPPED;
     e->message_id = custom_arg(o, "mill_message_id");
     e->provider_id = call_id(member(o, "sg_message_id"));
@@ -254,17 +231,14 @@ static void fill(const json_t *o, struct mill_event *e)
     e->recipient = member(o, "email");
     e->occurred_at = time_us(json_object_get(o, "timestamp"));
     e->bounce_class = bounce ? member(o, "bounce_classification") : e->bounce_class;
-    if (e->type == MILL_EVENT_BOUNCED && !e->bounce_class.p) {
+    if (e->type == MILL_EVENT_BOUNCED && !e->bounce_class.p)
         e->bounce_class = member(o, "type"); /* "bounce" or "blocked", where there is no better */
-    }
-    if (e->type == MILL_EVENT_OPENED) {
+    if (e->type == MILL_EVENT_OPENED)
         e->machine_open = flag(json_object_get(o, "sg_machine_open"));
-    }
     e->url = member(o, "url");
     e->reason = member(o, "reason");
-    if (!e->reason.p) {
+    if (!e->reason.p)
         e->reason = member(o, "response");
-    }
     e->ip = member(o, "ip");
     e->user_agent = member(o, "useragent");
 }
@@ -287,9 +261,8 @@ static bool keep(struct mill_event *e, struct mill_arena *mem)
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct mill_str s = *all[i];
         *all[i] = mill_arena_dup(mem, s);
-        if (s.p && !all[i]->p) {
+        if (s.p && !all[i]->p)
             return false;
-        }
     }
     return true;
 }
@@ -303,21 +276,18 @@ enum mill_code mill_sendgrid_event(struct mill_str raw, struct mill_arena *mem,
     json_t *o = has_nul(raw, err) ? NULL : parse_at(raw, at, &end, err);
 
     *out = (struct mill_event){0};
-    if (!o) {
+    if (!o)
         return MILL_E_DATA;
-    }
     if (skip(raw, end) != raw.n) {
         rc = mill_fail(err, MILL_E_DATA, WHERE, "bytes after the object");
         goto out;
     }
     fill(o, out);
-    if (!mill_message_id_ok(out->message_id)) {
+    if (!mill_message_id_ok(out->message_id))
         out->message_id = (struct mill_str){NULL, 0};
-    }
     if (!categories(json_object_get(o, "category"), mem, &out->categories) || !keep(out, mem) ||
-        !event_id(out, member(o, "sg_message_id"), mem, &out->event_id)) {
+        !event_id(out, member(o, "sg_message_id"), mem, &out->event_id))
         rc = mill_fail(err, MILL_E_NOMEM, WHERE, "out of memory");
-    }
 out:
     json_decref(o);
     return rc;

@@ -12,11 +12,9 @@ enum { MAIL_MAX_BYTES = 48 << 20 };
 
 static bool has_control(struct mill_str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
             return true;
-        }
-    }
     return false;
 }
 
@@ -32,16 +30,13 @@ static const char **recipients(const struct mill_message *m, struct mill_arena *
             struct mill_str email = lists[l].v[i].email;
             size_t seen = 0;
 
-            while (seen < n && !mill_str_is(email, rcpt[seen])) {
+            while (seen < n && !mill_str_is(email, rcpt[seen]))
                 seen++;
-            }
-            if (seen < n) {
+            if (seen < n)
                 continue;
-            }
             rcpt[n] = mill_arena_dup(mem, email).p;
-            if (!rcpt[n++]) {
+            if (!rcpt[n++])
                 return NULL;
-            }
         }
     }
     return rcpt;
@@ -52,11 +47,9 @@ static bool envelope_safe(const struct mill_message *m)
     const struct mill_addresses lists[] = {m->to, m->cc, m->bcc};
 
     for (size_t l = 0; l < 3; l++) {
-        for (size_t i = 0; i < lists[l].n; i++) {
-            if (has_control(lists[l].v[i].email)) {
+        for (size_t i = 0; i < lists[l].n; i++)
+            if (has_control(lists[l].v[i].email))
                 return false;
-            }
-        }
     }
     return !has_control(m->from.email);
 }
@@ -66,22 +59,18 @@ static enum mill_code smtp_build(const struct mill_account *account, const struc
 {
     enum mill_code rc = MILL_OK;
 
-    if (m->template_id.n) {
+    if (m->template_id.n)
         return mill_fail(err, MILL_E_DATA, "template_id", "SMTP has no templates");
-    }
-    if (!envelope_safe(m)) {
+    if (!envelope_safe(m))
         return mill_fail(err, MILL_E_DATA, "to", "control character in an address");
-    }
     out->http.mail_from = mill_arena_dup(&out->mem, m->from.email).p;
     out->http.rcpt = recipients(m, &out->mem);
-    if (!out->http.mail_from || !out->http.rcpt) {
+    if (!out->http.mail_from || !out->http.rcpt)
         return mill_fail(err, MILL_E_NOMEM, "smtp", "out of memory");
-    }
     mill_buf_init(&out->body, MAIL_MAX_BYTES);
     rc = mill_mime_build(m, now_us, &out->body, err);
-    if (rc) {
+    if (rc)
         return rc;
-    }
     out->http.url = account->url;
     out->http.user = account->user;
     out->http.password = account->secret;
@@ -117,9 +106,8 @@ static size_t refusals(const struct mill_http_reply *r, struct mill_str *first)
         struct mill_str line = r->headers.v[i].value;
 
         if (!mill_str_is(r->headers.v[i].key, "RCPT") || line.n < 4 || line.p[3] == '-' ||
-            line.p[0] == '2') {
+            line.p[0] == '2')
             continue;
-        }
         *first = n++ ? *first : line;
     }
     return n;
@@ -138,15 +126,13 @@ static void smtp_classify(const struct mill_http_reply *r, struct mill_arena *me
         out->outcome = refused(r->status);
     } else if (r->end == MILL_HTTP_REPLIED && r->status >= 200 && r->status < 300) {
         out->outcome = MILL_OUTCOME_ACCEPTED;
-        if (n == 0) {
+        if (n == 0)
             return;
-        }
     }
-    if (n) {
+    if (n)
         why = mill_arena_printf(mem, "%zu refused, the first with: %.*s", n, MILL_FMT(first));
-    } else {
+    else
         why = mill_arena_printf(mem, "SMTP %ld %s", r->status, r->reason ? r->reason : "no reply");
-    }
     out->reason = mill_answer_text(mem, why);
 }
 
