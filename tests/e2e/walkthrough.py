@@ -4,6 +4,7 @@
 Files and commands are taken out of that page, so that page and test cannot drift apart. Two things
 differ from a reader's afternoon: build/release is BUILD_DIR, and the home folder, the instance and
 its ports are the test's own. Exits 0, 1, or 77 when the local stack's parts are not installed."""
+import ctypes
 import json
 import os
 import re
@@ -80,9 +81,15 @@ def check_package(prefix: Path) -> None:
                             "-fsyntax-only", "-x", "c", "-I", include, *flags, "-include", header,
                             "/dev/null"], capture_output=True, text=True)
         check(p.returncode == 0, f"{header} does not stand alone: {p.stderr}")
-    for name in ("ingest", "validate", "send", "unpack", "enrich", "deadletter", "delay"):
-        p = subprocess.run([prefix / f"bin/mill-{name}", "--version"], capture_output=True)
-        check(p.returncode == 0, f"installed mill-{name} does not run: {p.stderr}")
+    names = ["sendmill", *(f"mill-{n}" for n in ("ingest", "validate", "send", "unpack", "enrich",
+                                                 "deadletter", "delay"))]
+    shim = prefix / "lib/sendmill/libmill_parquet.so"
+    if (prefix / "bin/mill-sink-parquet").exists():
+        names.append("mill-sink-parquet")
+        ctypes.CDLL(str(shim))  # with the Arrow that lies beside it, or the system's
+    for name in names:
+        p = subprocess.run([prefix / "bin" / name, "--version"], capture_output=True)
+        check(p.returncode == 0, f"installed {name} does not run: {p.stderr}")
 
 
 PROBE_C = """#include "mail/records.h"
@@ -178,7 +185,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="walkthrough-") as home:
         env = {**os.environ, "HOME": home, "XDG_CACHE_HOME": str(cache),
                "XDG_STATE_HOME": str(state), "SENDMILL_NAME": name, "SENDMILL_BASE": "auto",
-               "SENDMILL_BUILD": str(build)}
+               "SENDMILL_BUILD": str(build),
+               # The page's code is held to what ours is held to.
+               "CFLAGS": "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wformat=2 "
+                         "-Wstrict-prototypes -Wmissing-prototypes -Werror"}
         env.pop("SENDMILL_TOPOLOGY", None)
         down = ["deploy/local/down", "--name", name]
         try:
