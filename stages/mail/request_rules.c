@@ -225,19 +225,6 @@ static size_t request_shared_bytes(const struct mill_request *r)
     return n;
 }
 
-size_t mill_request_bytes(const struct mill_request *r)
-{
-    size_t n = request_shared_bytes(r);
-
-    for (size_t i = 0; i < r->personalizations.n; i++) {
-        const struct mill_personalization *p = &r->personalizations.v[i];
-        n += request_list_bytes(p->to) + request_list_bytes(p->cc) + request_list_bytes(p->bcc);
-        n += p->subject.n + p->data.n + request_map_bytes(p->headers) +
-             request_map_bytes(p->metadata);
-    }
-    return n;
-}
-
 /** What the provider will carry: texts as they are, attachments as base64. */
 static void request_mail_size(const struct rules_walk *w)
 {

@@ -36,9 +36,6 @@ struct mill_rules {
 void mill_request_check(const struct mill_request *r, const struct mill_rules *rules,
                         struct mill_faults *out);
 
-/** @brief Bytes of the request's texts, keys and contents: what its record takes at least. */
-size_t mill_request_bytes(const struct mill_request *r);
-
 /** @brief 1 to 128 of A-Z a-z 0-9 . _ ~ : - */
 bool mill_id_ok(struct mill_str id);
 
