@@ -252,8 +252,8 @@ enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err 
     enum mill_level level;
     enum mill_code rc = app_keys(&app, err);
 
-    if (!rc && !mill_level_parse(conf->common.log_level, &level))
-        rc = mill_fail(err, MILL_E_CONFIG, "log-level", "is none of debug, info, warn, error");
+    if (!rc)
+        rc = mill_common_check(&conf->common, &level, err);
     if (!rc && !conf->tls_cert != !conf->tls_key)
         rc = mill_fail(err, MILL_E_CONFIG, "tls-cert", "certificate and key go together");
     if (!rc)

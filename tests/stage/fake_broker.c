@@ -1,5 +1,6 @@
 /* See fake_broker.h. */
 #include "fake_broker.h"
+#include "kafka/common.h"
 
 #include "avro/registry.h"
 
@@ -234,5 +235,14 @@ enum mill_code mill_registry_register(struct mill_registry *r, const char *subje
     if (!json.n)
         return mill_fail(err, MILL_E_SCHEMA, subject, "no schema");
     *id = 40 + ++r->next;
+    return MILL_OK;
+}
+
+/* No librdkafka here to ask about its properties: the level is all there is to check. */
+enum mill_code mill_common_check(const struct mill_common *c, enum mill_level *level,
+                                 struct mill_err *err)
+{
+    if (!mill_level_parse(c->log_level, level))
+        return mill_fail(err, MILL_E_CONFIG, "log-level", "is none of debug, info, warn, error");
     return MILL_OK;
 }

@@ -1,5 +1,6 @@
 /** @file common.c  @brief See common.h. */
 #include "kafka/common.h"
+#include "kafka/rdkafka_int.h"
 
 #include <stddef.h>
 
@@ -43,3 +44,18 @@ const struct mill_opt mill_common_opts[] = {
     {0},
 };
 #undef OFF
+
+enum mill_code mill_common_check(const struct mill_common *c, enum mill_level *level,
+                                 struct mill_err *err)
+{
+    const struct mill_kafka_conf kafka = {.brokers = c->brokers, .rdkafka = c->rdkafka};
+    rd_kafka_conf_t *rc;
+
+    if (!mill_level_parse(c->log_level, level))
+        return mill_fail(err, MILL_E_CONFIG, "log-level", "is none of debug, info, warn, error");
+    rc = mill_rd_conf(RD_KAFKA_CONSUMER, &kafka, NULL, err);
+    if (!rc)
+        return MILL_E_CONFIG;
+    rd_kafka_conf_destroy(rc);
+    return MILL_OK;
+}

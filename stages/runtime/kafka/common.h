@@ -5,6 +5,7 @@
 #ifndef MILL_COMMON_H
 #define MILL_COMMON_H
 
+#include "base/log.h"
 #include "base/opt.h"
 
 struct mill_common {
@@ -15,5 +16,13 @@ struct mill_common {
 
 /** Fills a struct mill_common; ends with {0}. */
 extern const struct mill_opt mill_common_opts[];
+
+/**
+ * @brief What the table cannot say: is the level one, does librdkafka know the properties?
+ * @param level out: the parsed log level
+ * @return MILL_OK; MILL_E_CONFIG (where = option or property)
+ */
+enum mill_code mill_common_check(const struct mill_common *c, enum mill_level *level,
+                                 struct mill_err *err) MILL_NODISCARD;
 
 #endif

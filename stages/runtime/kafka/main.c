@@ -128,15 +128,17 @@ static int main_describe(const struct mill_stage *spec, const struct mill_opt_se
     return fflush(to) ? MILL_EXIT_TEMP : MILL_EXIT_OK;
 }
 
-static int main_run(struct mill_ctx *ctx)
+static int main_run(struct mill_ctx *ctx, bool check_only)
 {
     struct mill_err err = {0};
     enum mill_level level;
 
-    if (!mill_level_parse(ctx->common.log_level, &level)) {
-        fprintf(stderr, "log-level: no level is called \"%s\"\n", ctx->common.log_level);
+    if (mill_common_check(&ctx->common, &level, &err)) {
+        fprintf(stderr, "mill-%s: %s: %s\n", ctx->spec->name, err.where, err.text);
         return MILL_EXIT_CONFIG;
     }
+    if (check_only)
+        return MILL_EXIT_OK;
     mill_log_setup(ctx->spec->name, level);
     run_signals();
     ctx->run = mill_metrics_new(run_metric_rows, ctx->spec->name);
@@ -173,7 +175,6 @@ static int main_asked(enum mill_opt_mode mode, const struct mill_stage *spec,
     case MILL_MODE_DESCRIBE:
         return main_describe(spec, sets, stdout);
     case MILL_MODE_CHECK:
-        return MILL_EXIT_OK;
     case MILL_MODE_RUN:
         break;
     }
@@ -215,7 +216,7 @@ int mill_stage_main(int argc, char **argv, const struct mill_stage *spec)
     }
     rc = main_asked(mode, spec, opts, sets);
     if (rc < 0)
-        rc = main_run(ctx);
+        rc = main_run(ctx, mode == MILL_MODE_CHECK);
 out:
     mill_metrics_free(ctx->run);
     mill_metrics_free(ctx->own);
