@@ -16,7 +16,7 @@ PARTS = {
     "registry": (part_java.registry_ready, part_java.make_registry, "schema registry"),
     "s3": (part_s3.ready, part_s3.make, "S3 server"),
     "dev": (lambda: not part_apt.missing(part_apt.DEV), part_apt.dev,
-            "clang, formatter, linters, coverage, kcat (only when asked for)"),
+            "clang, formatter, coverage (only when asked for)"),
     "prism": (part_prism.ready, part_prism.make,
               "judge of provider calls, for tests/oracle (only when asked for)"),
 }

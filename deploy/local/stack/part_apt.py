@@ -9,7 +9,7 @@ BUILD = """build-essential cmake ninja-build pkg-config git ca-certificates liba
     libunistring-dev libgmime-3.0-dev libssl-dev libcrypt-dev libzstd-dev liblz4-dev libsasl2-dev
     zlib1g-dev""".split()
 RUN = "supervisor python3-venv curl openssl kcat".split()
-DEV = """clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 llvm-14 cppcheck gcovr jq""".split()
+DEV = """clang-14 libclang-rt-14-dev clang-format-14 llvm-14 gcovr jq""".split()
 
 
 def missing(packages: list[str]) -> list[str]:
