@@ -22,7 +22,7 @@ struct mill_lake_file {
     struct mill_buf out;
     size_t batch; /**< bytes in rows, about */
     int64_t count;
-    bool finished;
+    bool finished, lost;
 };
 
 enum mill_code mill_lake_file_new(struct mill_lake_file **out, const struct mill_lake_conf *conf,
@@ -123,11 +123,13 @@ static enum mill_code file_flush(struct mill_lake_file *f, int64_t values, struc
 
     if (rc || mill_rows_count(&f->rows) == 0)
         return rc;
+    f->lost = true; /* until they are written: a file without them must not be finished */
     rc = mill_rows_batch(&f->rows, &batch, err);
     if (rc)
         return rc;
     f->batch = 0;
     e = f->conf->lib->write(f->writer, &batch, text, sizeof text);
+    f->lost = e != 0;
     return e ? file_failed(e, text, err) : MILL_OK;
 }
 
@@ -148,15 +150,19 @@ enum mill_code mill_lake_file_finish(struct mill_lake_file *f, const struct mill
     enum mill_code rc;
     int e;
 
+    if (f->lost)
+        return mill_fail(err, MILL_E_STATE, "parquet", "rows of the file were lost");
     if (!f->finished) {
         rc = file_flush(f, f->count, err);
         if (rc)
             return rc;
         writer = f->writer;
         f->writer = NULL; /* finish frees it whatever comes */
+        f->lost = true;
         e = f->conf->lib->finish(writer, pairs, n, text, sizeof text);
         if (e)
             return file_failed(e, text, err);
+        f->lost = false;
         f->finished = true;
     }
     *bytes = mill_buf_view(&f->out);

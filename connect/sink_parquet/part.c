@@ -157,13 +157,18 @@ static enum mill_code part_add_raw(struct mill_ctx *ctx, struct sink_part *p,
     return rc ? rc : part_added(s, p, f, in, err);
 }
 
+bool sink_part_rejects(const struct sink_part *p)
+{
+    return p->rejected.n || p->rejected.failed;
+}
+
 /** A record that is no row: kept with its bytes and the reason, in a place of its own. */
 static enum mill_code part_reject(struct mill_ctx *ctx, struct sink_part *p,
                                   const struct mill_record *in, struct mill_err *err)
 {
     struct mill_err why = *err;
 
-    if (!p->rejected.n) /* one line a range; the metric and the footer have them all */
+    if (!sink_part_rejects(p)) /* one line a range; the metric and the footer have them all */
         mill_log(MILL_WARN, "record_rejected",
                  MILL_KV(MILL_KS("topic", in->topic), MILL_KI("partition", in->partition),
                          MILL_KI("offset", in->offset)),
@@ -202,9 +207,10 @@ static enum mill_code part_split(const struct mill_record *in, int32_t *id, stru
     return mill_frame_split(in->raw, id, body, err);
 }
 
-/** @return MILL_OK; MILL_E_IO: not now; MILL_E_STATE: roll first; others: stop */
+/** @param roll out: the range must be rolled first. @return MILL_OK; MILL_E_IO: not now; others:
+ *  stop */
 static enum mill_code part_add_avro(struct mill_ctx *ctx, struct sink_part *p,
-                                    const struct mill_record *in, struct mill_err *err)
+                                    const struct mill_record *in, bool *roll, struct mill_err *err)
 {
     struct mill_fill *fill = NULL;
     struct mill_str body;
@@ -218,7 +224,8 @@ static enum mill_code part_add_avro(struct mill_ctx *ctx, struct sink_part *p,
     case SINK_REFUSED:
         return part_reject(ctx, p, in, err);
     case SINK_ROLL_FIRST:
-        return MILL_E_STATE;
+        *roll = true;
+        return MILL_E_IO;
     case SINK_AWAY:
         sink_fault(ctx, SINK_FAULT_REGISTRY, err);
         return MILL_E_IO;
@@ -265,16 +272,14 @@ enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,
         rc = part_add_raw(ctx, p, MILL_OBJECT_ROWS, in, (struct mill_str){0}, err);
         mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_ROWS, 1);
     } else {
-        rc = part_add_avro(ctx, p, in, err);
+        rc = part_add_avro(ctx, p, in, roll, err);
     }
     if (rc == MILL_E_IO)
         return MILL_LATER;
-    if (rc == MILL_E_STATE && !p->redo) {
-        *roll = true;
-        return MILL_LATER;
-    }
-    if (rc)
+    if (rc) { /* a file may have lost rows: nothing of this range may leave any more */
+        p->state = SINK_DEAD;
         return MILL_STOP;
+    }
     if (p->rows++ == 0)
         p->opened_ms = mill_tick_ms();
     p->next = in->offset + 1;

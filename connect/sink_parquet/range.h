@@ -80,7 +80,7 @@ enum sink_state {
     SINK_PLAN,   /**< to commit S with the plan */
     SINK_UPLOAD, /**< to put what is not yet in the lake */
     SINK_COMMIT, /**< to commit E */
-    SINK_DEAD,   /**< the group gave it to another: keeps nothing, does nothing */
+    SINK_DEAD,   /**< the group gave it to another, or rows were lost: does nothing any more */
 };
 
 struct sink_part {
@@ -139,6 +139,8 @@ enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *a
 void sink_part_drop(struct sink *s, struct sink_part *p);
 /** @brief Empty it for the next range. */
 void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start);
+/** @brief Has the range a record that could not be decoded? */
+bool sink_part_rejects(const struct sink_part *p);
 /** @brief Keep one record. @return MILL_DONE; MILL_LATER (something outside is away, or the
  *  range must be rolled first: *roll); MILL_STOP */
 enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,

@@ -52,16 +52,18 @@ void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why)
     memcpy(p->plan.topic_id, p->topic_id, sizeof p->plan.topic_id);
     memcpy(p->plan.policy, p->topic->policy, sizeof p->plan.policy);
     memcpy(p->plan.schemas, p->fill_ids, p->n_fills * sizeof *p->fill_ids);
-    mill_plan_text(&p->plan, p->plan_text, sizeof p->plan_text);
     p->state = SINK_PLAN;
 }
 
-/** Commit, and sort out what came of it. @return true when it is done */
-static bool roll_commit(struct mill_ctx *ctx, struct sink_part *p, int64_t next, const char *text,
-                        struct mill_err *err)
+/** Commit, and sort out what came of it. @param text out: the plan's, MILL_PLAN_TEXT_MAX bytes
+ *  @return true when it is done */
+static bool roll_commit(struct mill_ctx *ctx, struct sink_part *p, int64_t next,
+                        const struct mill_plan *plan, char *text, struct mill_err *err)
 {
-    enum mill_code rc =
-        mill_sink_commit(ctx, p->topic->name, p->partition, next, mill_str(text), err);
+    struct mill_str meta = mill_plan_text(plan, text, MILL_PLAN_TEXT_MAX);
+    enum mill_code rc = meta.n
+                            ? mill_sink_commit(ctx, p->topic->name, p->partition, next, meta, err)
+                            : mill_fail(err, MILL_E_NOMEM, "plan", "out of memory");
 
     if (rc == MILL_OK)
         return true;
@@ -264,7 +266,7 @@ enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct
 
     if (sink_backing_off(s))
         return MILL_DONE;
-    if (p->state == SINK_PLAN && roll_commit(ctx, p, p->start, p->plan_text, err))
+    if (p->state == SINK_PLAN && roll_commit(ctx, p, p->start, &p->plan, p->plan_text, err))
         p->state = SINK_UPLOAD;
     if (p->state == SINK_UPLOAD && roll_upload_step(ctx, p, err) != MILL_DONE)
         return MILL_STOP;
@@ -272,8 +274,7 @@ enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct
         return MILL_DONE;
     memcpy(done.topic_id, p->topic_id, sizeof done.topic_id);
     memcpy(done.policy, p->topic->policy, sizeof done.policy);
-    mill_plan_text(&done, text, sizeof text);
-    if (!roll_commit(ctx, p, p->plan.end, text, err))
+    if (!roll_commit(ctx, p, p->plan.end, &done, text, err))
         return MILL_DONE;
     sink_part_reset(s, p, p->plan.end);
     sink_fine(ctx);

@@ -57,12 +57,15 @@ static enum sink_fit schema_find(struct mill_ctx *ctx, int32_t id, struct sink_s
     enum sink_fit fit;
 
     *out = e;
-    if (!e)
+    if (!e) {
+        mill_fail(err, MILL_E_NOMEM, "schema", "out of memory");
         return SINK_BROKEN;
+    }
     if (e->schema)
         return SINK_FITS;
     if (e->asked_ms >= 0 && !e->missing_ms)
         return SINK_REFUSED;
+    mill_fail(err, MILL_E_NOENT, "schema", "schema %d is not known to the registry", (int)id);
     if (e->missing_ms && now - e->missing_ms < SCHEMA_MISSING_MS &&
         now - e->asked_ms < SCHEMA_ASK_MS)
         return SINK_WAIT;
@@ -167,6 +170,10 @@ static enum sink_fit schema_learn(struct sink_part *p, struct sink_schema *e,
         return schema_unusable(e, p, err);
     if (fit != SINK_FITS)
         return fit;
+    /* This range may have rejected records for want of this schema, and its plan would name it: a
+     * redo would then make rows of them. */
+    if (!p->redo && sink_part_rejects(p))
+        return SINK_ROLL_FIRST;
     if (mill_fill_new(&p->fills[p->n_fills], p->shape, root, err))
         return SINK_BROKEN;
     p->fill_ids[p->n_fills] = e->id;

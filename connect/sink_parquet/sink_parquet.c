@@ -202,16 +202,20 @@ static enum mill_verdict sink_later(struct mill_ctx *ctx)
     return MILL_LATER;
 }
 
-/** Make room: end the largest range. A redo's cannot be ended before its plan says so. */
+/** Make room: end the largest range. A redo's cannot be ended before its plan says so. While one
+ *  waits for the outside no other is ended, or an outage would cut all of them short. */
 static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
     struct sink_part *largest = NULL;
 
-    for (size_t i = 0; i < s->n_parts; i++)
-        if (s->parts[i]->state == SINK_OPEN && !s->parts[i]->redo && s->parts[i]->rows &&
-            (!largest || s->parts[i]->held > largest->held))
-            largest = s->parts[i];
+    for (size_t i = 0; i < s->n_parts; i++) {
+        struct sink_part *p = s->parts[i];
+        if (p->state != SINK_OPEN && p->held)
+            return MILL_DONE;
+        if (p->state == SINK_OPEN && !p->redo && p->rows && (!largest || p->held > largest->held))
+            largest = p;
+    }
     if (!largest)
         return MILL_DONE;
     sink_roll(ctx, largest, SINK_ROLL_MEMORY);

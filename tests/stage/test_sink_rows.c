@@ -96,6 +96,29 @@ static void test_late_schema(void **state)
     fake_free(ctx);
 }
 
+/** What a range rejected for want of a schema must stay rejected in a redo, whose plan names all
+ * the range's schemas: a schema that is new to a range with rejected records starts the next one.
+ */
+static void test_schema_after_reject(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    struct mill_record in = record_at("t", 0);
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    in.raw = (struct mill_str){0};
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    in = record_at("t", 1);
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_lake.n, 1);
+    assert_string_equal(fake_footer(&fake_lake.objects[0], "sendmill.end"), "1");
+    assert_string_equal(fake_footer(&fake_lake.objects[0], "sendmill.rejected"), "[0]");
+    assert_int_equal(fake_lake.offset, 1);
+    fake_free(ctx);
+}
+
 static void test_raw_topic(void **state)
 {
     struct mill_ctx *ctx = sink_start(NULL);
@@ -177,6 +200,29 @@ static void test_memory(void **state)
     fake_free(ctx);
 }
 
+/** An outage freezes the range that was to make room, and cuts no other short. */
+static void test_memory_in_outage(void **state)
+{
+    static const char *const topics[] = {"t", "u", "v"};
+    struct mill_ctx *ctx =
+        fake_new(sink_spec, "--s3-bucket=lake", "--memory=50KiB", "--flush=1h", NULL);
+    struct mill_err err = {0};
+    int64_t from, waiting = 0;
+    (void)state;
+
+    for (size_t k = 0; k < 3; k++)
+        assert_int_equal(sink_assign(ctx, topics[k], 0, 9000, &from, &err), MILL_DONE);
+    fake_lake.s3_down = true;
+    for (int64_t i = 0; i < 9000 && waiting < 30; i++)
+        for (size_t k = 0; k < 3; k++) {
+            struct mill_record in = record_at(topics[k], i);
+            waiting += sink_spec->on_record(ctx, &in, &err) == MILL_LATER;
+        }
+    assert_true(waiting >= 30);
+    assert_int_equal(fake_metric(ctx, 3, 3), 1);
+    fake_free(ctx);
+}
+
 static void test_bad_options(void **state)
 {
     static const char *const options[] = {"--drop=mail.requests", "--meta-columns=_time",
@@ -200,15 +246,10 @@ static void test_bad_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_versions_share_a_file),
-        T(test_clash_starts_a_file),
-        T(test_unreadable_schemas),
-        T(test_late_schema),
-        T(test_raw_topic),
-        T(test_registry_outage),
-        T(test_flush_by_clock),
-        T(test_memory),
-        T(test_bad_options),
+        T(test_versions_share_a_file), T(test_clash_starts_a_file), T(test_unreadable_schemas),
+        T(test_late_schema),           T(test_schema_after_reject), T(test_raw_topic),
+        T(test_registry_outage),       T(test_flush_by_clock),      T(test_memory),
+        T(test_memory_in_outage),      T(test_bad_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
