@@ -2,7 +2,9 @@
 import argparse
 import json
 import os
+import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -120,6 +122,23 @@ class Instances(unittest.TestCase):
             (where / f"{name}.conf").touch()
         supervise.forget(i, {"send", "sink"})
         self.assertEqual([p.name for p in where.iterdir()], ["send.conf"])
+
+    def test_what_a_killed_supervisor_left_is_ended(self):
+        i = instance.create("o", "22400")
+        mine = {**os.environ, "SUPERVISOR_SERVER_URL": f"unix://{i.path('run', 'supervisor.sock')}"}
+        left = subprocess.Popen(["sleep", "60"], env=mine)
+        other = subprocess.Popen(["sleep", "60"])
+        try:
+            os.kill(left.pid, signal.SIGSTOP)
+            self.assertEqual(supervise.children(i), [left.pid])
+            self.assertTrue(supervise.shut_down(i, []))
+            self.assertEqual(left.wait(10), -signal.SIGTERM)
+            self.assertIsNone(other.poll())
+            self.assertFalse(supervise.shut_down(i, []))
+        finally:
+            for p in (left, other):
+                p.kill()
+                p.wait()
 
 
 class Topology(unittest.TestCase):

@@ -7,8 +7,7 @@ from .base import STATE, main, say
 def down(name: str, wipe: bool = False) -> None:
     i = instance.load(name)
     with i.lock():
-        if supervise.running(i):
-            supervise.shut_down(i, infra.STOP_LAST)
+        if supervise.shut_down(i, infra.STOP_LAST):
             say(f"instance '{name}' is down")
         if wipe:
             instance.remove(i)

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import subprocess
 from .base import Fail, output, run, say
 
 BUILD = """build-essential cmake ninja-build pkg-config git ca-certificates libavro-dev
@@ -39,7 +40,6 @@ def install(packages: list[str], why: str) -> None:
 
 
 def java_ok() -> bool:
-    import subprocess
     try:
         text = subprocess.run(["java", "-version"], capture_output=True, text=True, timeout=60).stderr
     except OSError:
@@ -56,14 +56,6 @@ def java() -> None:
 def maven() -> None:
     if not shutil.which("mvn"):
         install(["maven"], "the broker's and the registry's download")
-
-
-def build() -> None:
-    install(BUILD, "the build")
-
-
-def runtime() -> None:
-    install(RUN, "the local stack")
 
 
 def dev() -> None:

@@ -1,4 +1,5 @@
 """The instance's supervisord: one program per part, started and watched over its RPC socket."""
+import contextlib
 import http.client
 import os
 import signal
@@ -120,6 +121,7 @@ def ensure_daemon(i: Instance) -> None:
         return
     if not Path("/usr/bin/supervisord").exists():
         raise Fail(MISSING)
+    end_orphans(i)  # they would hold the ports
     i.path("run", "programs").mkdir(exist_ok=True)
     conf = i.path("run", "supervisord.conf")
     write_private(conf, _daemon_conf(i))
@@ -210,26 +212,54 @@ def stop_all(i: Instance, names: list[str], limit_s: int = 60) -> None:
         time.sleep(0.1)
 
 
-def shut_down(i: Instance, last: list[str], grace_s: int = 20) -> None:
+def children(i: Instance) -> list[int]:
+    """Every process of the instance, also when its supervisor is gone: it marks them all."""
+    mark = f"SUPERVISOR_SERVER_URL=unix://{_socket(i)}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for p in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(p, number)
+
+
+def _await_end(pids: list[int], limit_s: int) -> None:
+    """Wait until they have ended; what has not by then is killed."""
+    end = time.monotonic() + limit_s
+    while (pids := [p for p in pids if alive(p)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    _signal(pids, signal.SIGKILL)
+
+
+def end_orphans(i: Instance, grace_s: int = 20) -> bool:
+    """End what a supervisor that was killed has left. True when there was any."""
+    pids = children(i)
+    _signal(pids, signal.SIGTERM)
+    _signal(pids, signal.SIGCONT)  # one that a test has stopped could not end
+    _await_end(pids, grace_s)
+    return bool(pids)
+
+
+def shut_down(i: Instance, last: list[str], grace_s: int = 20) -> bool:
     """Stop everything and the supervisor itself, and leave no process behind. `last`: parts that
-    the others need, stopped after them in this order."""
+    the others need, stopped after them in this order. False when nothing ran."""
     api = rpc(i)
     if api is None:
-        return
+        return end_orphans(i)
     infos = states(i)
-    pids = [s["pid"] for s in infos.values() if s["pid"]]
+    pids = children(i)
+    _signal(pids, signal.SIGCONT)
     daemon = api.getPID()
-    for p in pids:
-        if alive(p):
-            os.kill(p, signal.SIGCONT)  # one that a test has stopped could not end
     stop_all(i, [n for n in infos if n not in last])
     for name in last:
         if name in infos:
             stop_all(i, [name])
     api.shutdown()
-    left = [daemon, *pids]
-    end = time.monotonic() + grace_s
-    while (left := [p for p in left if alive(p)]) and time.monotonic() < end:
-        time.sleep(0.1)
-    for p in left:
-        os.kill(p, signal.SIGKILL)
+    _await_end([daemon, *pids], grace_s)
+    return True
