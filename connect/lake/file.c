@@ -61,11 +61,6 @@ struct mill_rows *mill_lake_file_rows(struct mill_lake_file *f)
     return &f->rows;
 }
 
-int64_t mill_lake_file_count(const struct mill_lake_file *f)
-{
-    return f->count;
-}
-
 size_t mill_lake_file_held(const struct mill_lake_file *f)
 {
     return sizeof *f + f->batch + f->out.size +

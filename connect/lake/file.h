@@ -33,8 +33,6 @@ struct mill_rows *mill_lake_file_rows(struct mill_lake_file *f);
  *  @return MILL_OK; MILL_E_NOMEM; MILL_E_STATE (the library refused) */
 enum mill_code mill_lake_file_added(struct mill_lake_file *f, size_t bytes,
                                     struct mill_err *err) MILL_NODISCARD;
-/** @brief Rows in it. */
-int64_t mill_lake_file_count(const struct mill_lake_file *f);
 /** @brief Memory that it takes, about, bytes. */
 size_t mill_lake_file_held(const struct mill_lake_file *f);
 /** @brief Close it with these pairs in the footer; done once, later calls give the same bytes.

@@ -72,17 +72,6 @@ int64_t mill_rows_count(const struct mill_rows *r)
     return r->cells[0].n;
 }
 
-size_t mill_rows_held(const struct mill_rows *r)
-{
-    size_t n = r->shape->n_cols * sizeof *r->cells;
-
-    for (uint32_t i = 0; i < r->shape->n_cols; i++)
-        n += (size_t)(r->cells[i].data.capacity_bytes + r->cells[i].offsets.capacity_bytes +
-                      r->cells[i].bits.buffer.capacity_bytes +
-                      r->cells[i].valid.buffer.capacity_bytes);
-    return n;
-}
-
 static int32_t rows_offset(const struct mill_cells *cells, int64_t i)
 {
     int32_t v = 0;

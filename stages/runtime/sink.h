@@ -36,8 +36,6 @@ struct mill_sink {
 enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
                                 int64_t next, struct mill_str metadata,
                                 struct mill_err *err) MILL_NODISCARD;
-/** @brief Stop and start fetching a partition (memory budget). */
-void mill_sink_pause(struct mill_ctx *ctx, const char *topic, int32_t partition, bool pause);
 /** @brief Writer's schema text of a registry id, from the runtime's cached registry.
  *  @return MILL_OK; MILL_E_NOENT; MILL_E_IO. @own borrowed for the process's life */
 enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,

@@ -72,14 +72,6 @@ enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t
     return mill_fail(err, MILL_E_KAFKA, "commit", "no answer");
 }
 
-void mill_sink_pause(struct mill_ctx *ctx, const char *topic, int32_t partition, bool pause)
-{
-    (void)ctx;
-    (void)topic;
-    (void)partition;
-    (void)pause;
-}
-
 enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,
                                 struct mill_err *err)
 {

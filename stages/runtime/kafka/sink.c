@@ -64,18 +64,6 @@ enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t
     return code;
 }
 
-void mill_sink_pause(struct mill_ctx *ctx, const char *topic, int32_t partition, bool pause)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-    rd_kafka_topic_partition_list_add(list, topic, partition);
-    if (pause)
-        rd_kafka_pause_partitions(ctx->consumer, list);
-    else
-        rd_kafka_resume_partitions(ctx->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
 enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,
                                 struct mill_err *err)
 {
