@@ -64,10 +64,12 @@ void lab_open(struct lab *lab)
     if (!mkdtemp(lab->dir))
         DIE("mkdtemp");
     rd_kafka_conf_set(rc, "log_level", "3", text, sizeof text);
+    rd_kafka_conf_set(rc, "message.max.bytes", "4194304", text, sizeof text);
     lab->rk = rd_kafka_new(RD_KAFKA_PRODUCER, rc, text, sizeof text);
     lab->mock = lab->rk ? rd_kafka_mock_cluster_new(lab->rk, 1) : NULL;
     if (!lab->mock)
         DIE("mock cluster: %s", text);
+    rd_kafka_mock_group_initial_rebalance_delay_ms(lab->mock, 100);
     snprintf(lab->brokers, sizeof lab->brokers, "%s", rd_kafka_mock_cluster_bootstraps(lab->mock));
     rd_kafka_brokers_add(lab->rk, lab->brokers);
     if (mill_server_start(&lab->registry, &conf, &err))
@@ -121,12 +123,17 @@ void lab_produce(struct lab *lab, const char *topic, int32_t partition, struct m
 
 pid_t lab_stage(struct lab *lab, const char *mode)
 {
+    return lab_stage_with(lab, mode, NULL);
+}
+
+pid_t lab_stage_with(struct lab *lab, const char *mode, const char *option)
+{
     pid_t pid = fork();
 
     if (!pid) {
         execl("/proc/self/exe", "stage", "stage", mode, "--brokers", lab->brokers, "--registry",
               lab->registry_url, "--state-dir", lab->dir, "--failures-topic", "failures",
-              "--retry-topic", "retry", "--log-level", "warn", (char *)NULL);
+              "--retry-topic", "retry", "--log-level", "warn", option, (char *)NULL);
         _exit(127);
     }
     if (pid < 0)

@@ -38,6 +38,8 @@ void lab_produce(struct lab *lab, const char *topic, int32_t partition, struct m
                  struct mill_str value, const char *const *headers);
 /** @brief Start this test program again as a stage process. @return its pid */
 pid_t lab_stage(struct lab *lab, const char *mode);
+/** @param option one more, "--name=value" */
+pid_t lab_stage_with(struct lab *lab, const char *mode, const char *option);
 /** @brief Stop it. @param sig SIGTERM or SIGKILL. @return exit code, or -signal */
 int lab_stop(pid_t pid, int sig);
 /** @brief Wait for a process that ends by itself, up to 30 s. */

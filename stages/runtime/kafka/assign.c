@@ -94,11 +94,47 @@ static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_part
             e = list->elems[i].err;
         if (!e)
             return MILL_OK;
+        if (mill_rd_code(e) == MILL_E_AUTH)
+            return mill_rd_fail_code(err, "committed", e);
         mill_log(MILL_INFO, "committed_wait", MILL_KV(MILL_KS("code", rd_kafka_err2name(e))), "%s",
                  rd_kafka_err2str(e));
         if (!run_backoff(ctx, &wait_ms))
             return mill_fail(err, MILL_E_STATE, "committed", "stopped while waiting");
     }
+}
+
+/* Log start and end, however often it takes: an outage is nobody's fault. */
+static enum mill_code assign_marks(struct mill_ctx *ctx, const rd_kafka_topic_partition_t *tp,
+                                   int64_t *low, int64_t *high, struct mill_err *err)
+{
+    uint32_t wait_ms = 0;
+    enum mill_code code;
+
+    do {
+        rd_kafka_resp_err_t e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic,
+                                                                 tp->partition, low, high, ASK_MS);
+        if (!e)
+            return MILL_OK;
+        code = mill_rd_fail_code(err, tp->topic, e);
+        mill_log_err(MILL_INFO, "marks_wait", err);
+    } while (code == MILL_E_IO && run_backoff(ctx, &wait_ms));
+    return code;
+}
+
+static enum mill_code assign_table(struct mill_ctx *ctx, struct mill_table *table,
+                                   const int32_t *ids, size_t n, struct mill_err *err)
+{
+    uint32_t wait_ms = 0;
+    enum mill_code code;
+
+    do {
+        code = run_table_assign(table, ids, n, err);
+        for (size_t k = 0; !code && k < n; k++)
+            code = mill_table_catch_up(table, ids[k], ASK_MS, err);
+        if (code)
+            mill_log_err(MILL_INFO, "table_wait", err);
+    } while (code == MILL_E_IO && run_backoff(ctx, &wait_ms));
+    return code;
 }
 
 /* The table's partitions are those of the first input: joined topics share their count. */
@@ -115,15 +151,8 @@ static enum mill_code assign_tables(struct mill_ctx *ctx,
         if (t && t->port == 0 && !t->retry)
             ids[n++] = list->elems[i].partition;
     }
-    for (size_t i = 0; !code && i < RUN_PORTS_MAX && ctx->tables[i]; i++) {
-        code = run_table_assign(ctx->tables[i], ids, n, err);
-        for (size_t k = 0; !code && k < n; k++) {
-            uint32_t wait_ms = 0;
-            while ((code = mill_table_catch_up(ctx->tables[i], ids[k], ASK_MS, err)) == MILL_E_IO &&
-                   run_backoff(ctx, &wait_ms))
-                mill_log_err(MILL_INFO, "table_wait", err);
-        }
-    }
+    for (size_t i = 0; !code && i < RUN_PORTS_MAX && ctx->tables[i]; i++)
+        code = assign_table(ctx, ctx->tables[i], ids, n, err);
     free(ids);
     return code;
 }
@@ -138,14 +167,12 @@ static enum mill_code assign_sink(struct mill_ctx *ctx, rd_kafka_topic_partition
         .offset = tp->offset >= 0 ? tp->offset : -1,
         .metadata = {tp->metadata ? tp->metadata : "", tp->metadata_size},
     };
-    rd_kafka_resp_err_t e;
+    enum mill_code code = assign_marks(ctx, tp, &at.low, &at.high, err);
     int64_t start;
 
+    if (code)
+        return code;
     memcpy(at.topic_id, t->id, sizeof at.topic_id);
-    e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic, tp->partition, &at.low, &at.high,
-                                         ASK_MS);
-    if (e)
-        return mill_rd_fail_code(err, tp->topic, e);
     start = at.offset >= 0 ? at.offset : at.low;
     if (ctx->spec->sink->on_assign(ctx, &at, &start, err) != MILL_DONE)
         return err->code ? err->code : MILL_E_STATE;
@@ -190,13 +217,11 @@ static enum mill_code assign_start(struct mill_ctx *ctx, rd_kafka_topic_partitio
     run_parts_clear(ctx);
     for (int i = 0; !code && i < list->cnt; i++) {
         rd_kafka_topic_partition_t *tp = &list->elems[i];
-        int64_t low, high;
+        int64_t low = 0, high = 0;
         if (ctx->spec->sink) {
             code = assign_sink(ctx, tp, err);
         } else if (tp->offset < 0) {
-            e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic, tp->partition, &low,
-                                                 &high, ASK_MS);
-            code = e ? mill_rd_fail_code(err, tp->topic, e) : MILL_OK;
+            code = assign_marks(ctx, tp, &low, &high, err);
             tp->offset = low;
         }
         if (!code)
@@ -204,6 +229,8 @@ static enum mill_code assign_start(struct mill_ctx *ctx, rd_kafka_topic_partitio
     }
     if (code)
         return code;
+    /* librdkafka keeps a pause over assignments; run_part.paused starts as false. */
+    rd_kafka_resume_partitions(ctx->consumer, list);
     e = rd_kafka_assign(ctx->consumer, list);
     return e ? mill_rd_fail_code(err, "assign", e) : MILL_OK;
 }

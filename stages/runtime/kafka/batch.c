@@ -42,6 +42,11 @@ bool run_output_add(struct mill_ctx *ctx, const struct run_output *o)
     return true;
 }
 
+const struct run_item *run_item_of(const struct mill_record *rec)
+{
+    return (const struct run_item *)(const void *)rec;
+}
+
 void run_batch_reset(struct mill_ctx *ctx)
 {
     for (size_t i = 0; i < ctx->items_n; i++)
@@ -49,7 +54,7 @@ void run_batch_reset(struct mill_ctx *ctx)
             rd_kafka_message_destroy(ctx->items[i]->msg);
     ctx->items_n = ctx->fresh = ctx->pending = 0;
     ctx->items_bytes = 0;
-    ctx->outputs_n = ctx->produced = 0;
+    ctx->outputs_n = ctx->produced = ctx->refused = 0;
     ctx->current = NULL;
     mill_arena_reset(&ctx->arena);
 }
@@ -80,7 +85,11 @@ static struct mill_map batch_carried(struct mill_ctx *ctx)
 enum mill_code mill_emit(struct mill_ctx *ctx, size_t port, struct mill_str key, const void *value,
                          struct mill_err *err)
 {
-    struct run_output o = {.topic = mill_out_topic(ctx, port), .partition = -1};
+    struct run_output o = {
+        .topic = mill_out_topic(ctx, port),
+        .partition = -1,
+        .item = run_item_of(ctx->current),
+    };
     enum mill_code code = MILL_OK;
 
     mill_buf_reset(&ctx->scratch);
@@ -134,6 +143,7 @@ enum mill_code mill_forward(struct mill_ctx *ctx, const char *topic, int32_t par
         .key = in->key,
         .value = in->raw,
         .headers = batch_headers(ctx, headers, &ok),
+        .item = run_item_of(in),
     };
 
     if (run_target_check(ctx, topic, partition, err))

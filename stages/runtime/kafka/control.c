@@ -44,7 +44,7 @@ void run_exit(struct mill_ctx *ctx, int code)
 void run_fail(struct mill_ctx *ctx, const char *ev, const struct mill_err *err)
 {
     mill_log_err(MILL_ERROR, ev, err);
-    run_exit(ctx, mill_exit_of(err->code));
+    run_exit(ctx, err->code ? mill_exit_of(err->code) : MILL_EXIT_BUG);
 }
 
 bool run_backoff(struct mill_ctx *ctx, uint32_t *wait_ms)

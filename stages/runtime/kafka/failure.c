@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { REPLACED_MAX = 16 };
+enum { REPLACED_MAX = 16, CUT_BYTES = 64 << 10, BATCH_BYTES = 1000000 };
 
 static const char *failure_class(enum mill_verdict v, const struct mill_err *err)
 {
@@ -93,5 +93,59 @@ bool run_failure_add(struct mill_ctx *ctx, const struct run_item *item, enum mil
                                    .key = in->key,
                                    .value = in->raw,
                                    .headers = {h, n},
+                                   .item = item,
+                                   .failure = true,
                                });
+}
+
+/* A value that another producer's compression got past the broker may not get past it from us: the
+ * start of it is kept, its size in a header; its place is in the headers anyway. */
+static bool failure_cut(struct mill_ctx *ctx, struct run_output *o)
+{
+    struct mill_pair *h = mill_arena_calloc(&ctx->arena, o->headers.n + 1, sizeof *h);
+    struct mill_str size = mill_arena_printf(&ctx->arena, "%zu", o->value.n);
+
+    if (!h || !size.p || o->value.n <= CUT_BYTES)
+        return false;
+    if (o->headers.n)
+        memcpy(h, o->headers.v, o->headers.n * sizeof *h);
+    h[o->headers.n] = (struct mill_pair){MILL_STR("mill.cut-from-bytes"), size};
+    o->headers = (struct mill_map){h, o->headers.n + 1};
+    o->value.n = CUT_BYTES;
+    return true;
+}
+
+static bool failure_instead(struct mill_ctx *ctx, const struct run_output *o)
+{
+    const struct run_item *item = o->item;
+    struct mill_err err = {0};
+    size_t n = 0;
+
+    mill_fail(&err, MILL_E_DATA, o->topic, "a record of %zu bytes is over the broker's limit",
+              o->value.n);
+    mill_log_err(MILL_WARN, "output_refused", &err);
+    for (size_t i = 0; i < ctx->outputs_n; i++)
+        if (ctx->outputs[i].item != item)
+            ctx->outputs[n++] = ctx->outputs[i];
+    ctx->outputs_n = n;
+    return run_failure_add(ctx, item, MILL_REJECT, &err);
+}
+
+bool run_refused_replace(struct mill_ctx *ctx)
+{
+    struct run_output *o = &ctx->outputs[ctx->refused - 1];
+    bool done = false;
+
+    ctx->refused = 0;
+    if (o->failure)
+        done = failure_cut(ctx, o);
+    else if (o->item && !ctx->announcing && o->value.n > BATCH_BYTES)
+        done = failure_instead(ctx, o);
+    if (!done) {
+        /* Less than a batch of ours: it may be innocent, and the topic's limit is wrong. */
+        mill_log(MILL_ERROR, "output_refused", MILL_KV(MILL_KS("topic", o->topic)),
+                 "%s takes no batch that ends with a record of %zu bytes", o->topic, o->value.n);
+        run_exit(ctx, MILL_EXIT_CONFIG);
+    }
+    return done;
 }

@@ -1,5 +1,4 @@
 /* The end of a batch: offsets, commit, what to do when the group says no. */
-#include "base/clock.h"
 #include "kafka/run.h"
 
 enum { PENDING_POLL_MS = 50 };
@@ -41,8 +40,8 @@ static void finish_moved(struct mill_ctx *ctx)
  * for the new owner; anything else is the new owner's to do again. */
 static void finish_lost(struct mill_ctx *ctx)
 {
-    if (ctx->spec->on_batch)
-        run_txn_commit(ctx, NULL);
+    if (ctx->spec->on_batch && run_txn_commit(ctx, NULL) == RUN_TXN_EXIT)
+        return;
     run_batch_reset(ctx);
     ctx->rewind = true;
 }
@@ -52,14 +51,18 @@ void run_finish_batch(struct mill_ctx *ctx, bool offsets)
     rd_kafka_topic_partition_list_t *list = NULL;
     enum run_txn end;
 
-    if (ctx->spec->sink || ctx->exit_code >= 0) {
-        /* A sink commits by itself; a process that ends leaves the work to its successor. */
+    /* A process that ends leaves the work to its successor. The batch stays until the producer is
+     * gone, which may still be reading from it. */
+    if (ctx->exit_code >= 0)
+        return;
+    if (ctx->spec->sink) { /* it commits by itself */
         run_batch_reset(ctx);
         return;
     }
     if (!offsets) {
         run_txn_abort(ctx);
-        finish_lost(ctx);
+        if (ctx->exit_code < 0)
+            finish_lost(ctx);
         return;
     }
     finish_settled(ctx);
@@ -70,8 +73,9 @@ void run_finish_batch(struct mill_ctx *ctx, bool offsets)
         finish_lost(ctx);
         return;
     }
-    if (end == RUN_TXN_OK)
-        finish_moved(ctx);
+    if (end == RUN_TXN_EXIT)
+        return;
+    finish_moved(ctx);
     run_batch_reset(ctx);
 }
 
@@ -83,8 +87,12 @@ bool run_commit_unmoved(struct mill_ctx *ctx)
     if (!ctx->outputs_n)
         return true;
     list = finish_offsets(ctx, false);
+    ctx->announcing = true;
     end = run_txn_commit(ctx, list);
+    ctx->announcing = false;
     rd_kafka_topic_partition_list_destroy(list);
+    if (end == RUN_TXN_EXIT)
+        return false;
     ctx->outputs_n = ctx->produced = 0;
     if (end == RUN_TXN_LOST) {
         /* Nothing was called yet: nothing to tell. */
@@ -101,12 +109,7 @@ void run_drive_pending(struct mill_ctx *ctx)
     while (ctx->pending && ctx->exit_code < 0) {
         if (ctx->spec->on_poll(ctx, PENDING_POLL_MS, &err) != MILL_DONE)
             run_fail(ctx, "stage_stopped", &err);
-        atomic_store(&ctx->tick_ms, mill_tick_ms());
-        if (run_stopping(ctx) && !ctx->stop_since_ms)
-            ctx->stop_since_ms = mill_tick_ms();
-        if (ctx->stop_since_ms &&
-            mill_tick_ms() - ctx->stop_since_ms > (int64_t)ctx->common.drain_ms)
-            run_exit(ctx, MILL_EXIT_TEMP);
+        (void)run_overdue(ctx);
     }
 }
 
@@ -121,7 +124,7 @@ void run_item_settle(struct mill_ctx *ctx, struct run_item *item, enum mill_verd
     if (v == MILL_DONE)
         return;
     mill_metric_add(ctx->run, RUN_M_ERRORS, (size_t)err->code, 1);
-    if (v == MILL_STOP) {
+    if (v == MILL_STOP || ctx->spec->sink) { /* a sink has no transaction for a failure record */
         run_fail(ctx, "stage_stopped", err);
         return;
     }

@@ -16,8 +16,11 @@ static int64_t loop_now_ms(void)
 
 static bool loop_hold(struct mill_ctx *ctx, struct run_part *p, rd_kafka_message_t *m)
 {
-    if (p->held_at == p->held_n)
-        p->held_at = p->held_n = 0;
+    if (p->held_at && (p->held_at == p->held_n || p->held_n == p->held_size)) {
+        p->held_n -= p->held_at;
+        memmove(p->held, p->held + p->held_at, p->held_n * sizeof *p->held);
+        p->held_at = 0;
+    }
     if (p->held_n == p->held_size) {
         size_t size = p->held_size ? p->held_size * 2 : 64;
         rd_kafka_message_t **v = realloc(p->held, size * sizeof(rd_kafka_message_t *));
@@ -29,7 +32,23 @@ static bool loop_hold(struct mill_ctx *ctx, struct run_part *p, rd_kafka_message
         p->held_size = size;
     }
     p->held[p->held_n++] = m;
+    p->held_bytes += m->len + m->key_len;
     return true;
+}
+
+/* The oldest held message; from here on the caller's, or back by loop_unhold_back(). */
+static rd_kafka_message_t *loop_unhold(struct run_part *p)
+{
+    rd_kafka_message_t *m = p->held[p->held_at++];
+
+    p->held_bytes -= m->len + m->key_len;
+    return m;
+}
+
+static void loop_hold_again(struct run_part *p, const rd_kafka_message_t *m)
+{
+    p->held_at--; /* it is still in its place */
+    p->held_bytes += m->len + m->key_len;
 }
 
 /* Holding what was fetched, instead of pausing and fetching it again for each record, is what keeps
@@ -65,6 +84,7 @@ static void loop_run_item(struct mill_ctx *ctx, struct run_item *item)
     }
     ctx->current = &item->rec;
     ctx->emit_failed = false;
+    ctx->wait_until_ms = 0;
     v = ctx->spec->on_record(ctx, &item->rec, &err);
     ctx->current = NULL;
     if (v == MILL_PENDING) {
@@ -72,7 +92,12 @@ static void loop_run_item(struct mill_ctx *ctx, struct run_item *item)
         ctx->pending++;
         return;
     }
+    if (v == MILL_LATER && ctx->spec->on_batch) {
+        mill_fail(&err, MILL_E_STATE, ctx->spec->name, "MILL_LATER from a stage with on_batch");
+        v = MILL_STOP;
+    }
     if (v == MILL_LATER) {
+        ctx->outputs_n = mark; /* it will emit them again */
         item->state = RUN_HELD;
         item->part->until_ms = ctx->wait_until_ms;
         return;
@@ -92,23 +117,30 @@ static void loop_release(struct mill_ctx *ctx)
         while (p->held_at < p->held_n && loop_now_ms() >= p->until_ms &&
                ctx->items_n < ctx->rc.batch_records) {
             struct run_item *item = run_item_add(ctx, p->held[p->held_at], p);
-            if (!item || !run_item_prepare(ctx, item))
+            rd_kafka_message_t *m;
+            if (!item) {
+                run_exit(ctx, MILL_EXIT_TEMP);
                 return;
-            item->state = RUN_HELD; /* the message stays p's until it is settled */
+            }
+            m = loop_unhold(p);
+            if (!run_item_prepare(ctx, item))
+                return;
             loop_run_item(ctx, item);
-            if (item->state != RUN_SETTLED)
+            if (item->state == RUN_HELD) {
+                loop_hold_again(p, m);
                 break;
-            p->held_at++;
+            }
         }
-        if (p->held_n - p->held_at < RUN_HELD_MAX / 2)
+        if (p->held_n - p->held_at < RUN_HELD_MAX / 2 && p->held_bytes < RUN_HELD_BYTES / 2)
             loop_pause(ctx, p, false);
     }
     ctx->fresh = ctx->items_n;
+    run_drive_pending(ctx);
 }
 
 /* ---- polling ---- */
 
-static void loop_event(struct mill_ctx *ctx, rd_kafka_message_t *m)
+void run_event(struct mill_ctx *ctx, rd_kafka_message_t *m)
 {
     struct mill_err err = {0};
 
@@ -128,14 +160,19 @@ static void loop_take(struct mill_ctx *ctx, rd_kafka_message_t *m)
     struct run_part *p = NULL;
 
     if (m->err) {
-        loop_event(ctx, m);
+        run_event(ctx, m);
         return;
     }
     p = run_part_find(ctx, rd_kafka_topic_name(m->rkt), m->partition);
     if (!p) {
         rd_kafka_message_destroy(m); /* of an assignment that is gone */
-    } else if (p->held_at < p->held_n) {
-        if (loop_hold(ctx, p, m) && p->held_n - p->held_at >= RUN_HELD_MAX)
+        return;
+    }
+    mill_metric_add(ctx->run, RUN_M_RECEIVED, p->port, 1);
+    if (p->held_at < p->held_n) {
+        if (!loop_hold(ctx, p, m))
+            rd_kafka_message_destroy(m);
+        else if (p->held_n - p->held_at >= RUN_HELD_MAX || p->held_bytes >= RUN_HELD_BYTES)
             loop_pause(ctx, p, true);
     } else if (!run_item_add(ctx, m, p)) {
         rd_kafka_message_destroy(m);
@@ -168,7 +205,8 @@ static bool loop_collect(struct mill_ctx *ctx)
     size_t most = loop_most(ctx);
     int wait = ctx->items_n ? 0 : loop_wait_ms(ctx);
 
-    while (ctx->items_n - ctx->fresh < most && ctx->exit_code < 0) {
+    while (ctx->items_n - ctx->fresh < most && ctx->items_bytes < ctx->rc.batch_bytes &&
+           ctx->exit_code < 0) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(ctx->consumer, wait);
         if (!m)
             return true;
@@ -221,8 +259,10 @@ static void loop_run_chunk(struct mill_ctx *ctx)
             item->state = RUN_HELD; /* behind one that waits */
         else
             loop_run_item(ctx, item);
-        if (item->state == RUN_HELD && !loop_hold(ctx, p, item->msg))
+        if (item->state == RUN_HELD && !loop_hold(ctx, p, item->msg)) {
+            item->state = RUN_READY; /* the batch frees its message */
             return;
+        }
         /* Written while we go on, so that broker and stage work side by side. */
         if (!ctx->spec->on_batch && !ctx->spec->sink && ctx->outputs_n - ctx->produced >= 64)
             run_txn_produce(ctx);
@@ -254,13 +294,24 @@ static bool loop_full(const struct mill_ctx *ctx)
            mill_tick_ms() - ctx->batch_since_ms >= (int64_t)ctx->rc.batch_ms;
 }
 
+/* A table that cannot take a record in has a hole: only one made anew, from the start, has none. */
+static void loop_pump(struct mill_ctx *ctx, struct mill_table *table)
+{
+    struct mill_err err = {0};
+    enum mill_code code = run_table_pump(table, &err);
+
+    if (code == MILL_E_IO || code == MILL_E_NOENT)
+        mill_log_err(MILL_WARN, "table", &err);
+    else if (code)
+        run_fail(ctx, "table_failed", &err);
+}
+
 static void loop_between(struct mill_ctx *ctx)
 {
     struct mill_err err = {0};
 
     for (size_t i = 0; i < RUN_PORTS_MAX && ctx->tables[i]; i++)
-        if (run_table_pump(ctx->tables[i], &err))
-            mill_log_err(MILL_WARN, "table", &err);
+        loop_pump(ctx, ctx->tables[i]);
     if (ctx->spec->on_poll && ctx->spec->on_poll(ctx, 0, &err) != MILL_DONE)
         run_fail(ctx, "stage_stopped", &err);
     if (ctx->producer)
@@ -271,16 +322,17 @@ static void loop_between(struct mill_ctx *ctx)
 void run_loop(struct mill_ctx *ctx)
 {
     while (ctx->exit_code < 0 && !run_stopping(ctx)) {
-        bool dry;
+        bool dry, ended;
         atomic_store(&ctx->tick_ms, mill_tick_ms());
         loop_release(ctx);
         dry = loop_collect(ctx);
         loop_process(ctx);
-        if (ctx->items_n && (dry || loop_full(ctx)))
+        ended = (ctx->items_n || ctx->outputs_n) && (dry || loop_full(ctx));
+        if (ended)
             run_finish_batch(ctx, true);
         if (ctx->rewind)
             run_rewind(ctx);
-        if (dry || ctx->spec->on_batch || ctx->spec->sink)
+        if (dry || ended || ctx->spec->sink)
             loop_between(ctx);
     }
 }

@@ -45,6 +45,15 @@ static bool prepare_fault(struct mill_ctx *ctx, struct run_item *item, const str
     return true;
 }
 
+/* All but those that the loop has paused for their held records. */
+static void prepare_resume(struct mill_ctx *ctx, rd_kafka_topic_partition_list_t *list)
+{
+    for (size_t i = 0; i < ctx->parts_n; i++)
+        if (ctx->parts[i]->paused)
+            rd_kafka_topic_partition_list_del(list, ctx->parts[i]->topic, ctx->parts[i]->partition);
+    rd_kafka_resume_partitions(ctx->consumer, list);
+}
+
 /* An outage of the registry is the world's fault, not the record's: wait for it, with the consumer
  * kept alive. */
 static bool prepare_wait(struct mill_ctx *ctx, const struct mill_err *why, uint32_t *wait_ms)
@@ -53,7 +62,7 @@ static bool prepare_wait(struct mill_ctx *ctx, const struct mill_err *why, uint3
     rd_kafka_topic_partition_list_t *list = NULL;
     bool on;
 
-    mill_unready(ctx, "waiting for the schema registry");
+    run_away(ctx, "waiting for the schema registry");
     mill_log_err(MILL_WARN, "registry_wait", why);
     run_txn_abort(ctx); /* its outputs are kept, and written again later */
     if (rd_kafka_assignment(ctx->consumer, &list))
@@ -63,13 +72,12 @@ static bool prepare_wait(struct mill_ctx *ctx, const struct mill_err *why, uint3
     if (on) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(ctx->consumer, 0);
         if (m)
-            rd_kafka_message_destroy(m); /* paused: an event, not a record */
+            run_event(ctx, m); /* paused: not a record */
     }
     if (epoch == ctx->epoch)
-        rd_kafka_resume_partitions(ctx->consumer, list);
+        prepare_resume(ctx, list);
     rd_kafka_topic_partition_list_destroy(list);
-    mill_unready(ctx, NULL);
-    return on && epoch == ctx->epoch;
+    return on && epoch == ctx->epoch && ctx->exit_code < 0;
 }
 
 enum mill_code run_learn(struct mill_ctx *ctx, struct mill_codec *codec, int32_t id,
@@ -102,6 +110,8 @@ static bool prepare_decode(struct mill_ctx *ctx, struct run_item *item, struct m
             return false;
         code = MILL_OK;
     }
+    if (wait_ms)
+        run_away(ctx, NULL);
     if (!code)
         code = mill_codec_decode(codec, id, body, &ctx->arena, value, &err);
     if (code == MILL_E_NOMEM || code == MILL_E_AUTH) {
@@ -135,6 +145,5 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
     in->origin = prepare_origin(ctx, in, prepare_topic(ctx, p));
     in->attempt = prepare_attempt(in);
     item->state = RUN_READY;
-    mill_metric_add(ctx->run, RUN_M_RECEIVED, in->port, 1);
     return codec ? prepare_decode(ctx, item, codec) : true;
 }

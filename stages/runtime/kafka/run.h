@@ -24,6 +24,7 @@
 enum {
     RUN_PORTS_MAX = 16,
     RUN_HELD_MAX = 1000,
+    RUN_HELD_BYTES = 16 << 20,
     RUN_TOPIC_ID = 37,
     RUN_TOPIC_NAME = 256,
     RUN_TARGETS_MAX = 32,
@@ -48,6 +49,7 @@ struct run_part {
     int64_t until_ms; /**< wall clock: MILL_LATER; 0 = not waiting */
     rd_kafka_message_t **held; /**< records that wait, oldest first: held[held_at..held_n) */
     size_t held_at, held_n, held_size;
+    size_t held_bytes;
     bool paused;
 };
 
@@ -68,6 +70,8 @@ struct run_output {
     int32_t partition; /**< -1 = by key */
     struct mill_str key, value;
     struct mill_map headers;
+    const struct run_item *item; /**< the record that gave rise to it; NULL = none */
+    bool failure;                /**< its failure record */
 };
 
 struct run_in_topic {
@@ -110,8 +114,9 @@ struct mill_ctx {
     struct mill_metrics *own, *run;
     struct mill_server *status;
     atomic_bool ready;
-    _Atomic(const char *) why; /**< not ready: static text */
-    atomic_llong tick_ms;      /**< the loop's last turn */
+    _Atomic(const char *) why;  /**< not ready: static text */
+    _Atomic(const char *) away; /**< the same, said by the runtime: what it waits for */
+    atomic_llong tick_ms;       /**< the loop's last turn */
 
     struct mill_registry *registry;
     struct mill_codec *in_codec[RUN_PORTS_MAX], *out_codec[RUN_PORTS_MAX];
@@ -139,6 +144,8 @@ struct mill_ctx {
     struct run_output *outputs;
     size_t outputs_n, outputs_size;
     size_t produced; /**< outputs[0..produced) are in the open transaction */
+    size_t refused;  /**< 1 + index of an output that is too large; 0 = none */
+    bool announcing; /**< outputs are of on_batch: none may be left out */
     bool txn_open;
     bool emit_failed; /**< an emit of the current record failed */
     const struct mill_record *current;
@@ -168,9 +175,13 @@ void run_teardown(struct mill_ctx *ctx);
 extern const struct mill_metric run_metric_rows[];
 enum mill_code run_status_start(struct mill_ctx *ctx, struct mill_err *err) MILL_NODISCARD;
 void run_measure(struct mill_ctx *ctx);
+/** @brief Say in /readyz what the runtime waits for; NULL = it goes on. @param why static text */
+void run_away(struct mill_ctx *ctx, const char *why);
 
 /* loop.c: */
 void run_loop(struct mill_ctx *ctx);
+/** @brief What the consumer says that is no record. @own steals m */
+void run_event(struct mill_ctx *ctx, rd_kafka_message_t *m);
 
 /* finish.c: */
 /** @brief Drive PENDING records to their end. */
@@ -185,6 +196,8 @@ bool run_commit_unmoved(struct mill_ctx *ctx);
 /* batch.c: */
 struct run_item *run_item_add(struct mill_ctx *ctx, rd_kafka_message_t *msg, struct run_part *part);
 bool run_output_add(struct mill_ctx *ctx, const struct run_output *o);
+/** @brief The item whose record it is; NULL for none. */
+const struct run_item *run_item_of(const struct mill_record *rec);
 void run_batch_reset(struct mill_ctx *ctx);
 void run_item_settle(struct mill_ctx *ctx, struct run_item *item, enum mill_verdict v,
                      const struct mill_err *err);
@@ -201,6 +214,9 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item);
 /** @brief Add the failure record of in: original bytes, error headers replaced. */
 bool run_failure_add(struct mill_ctx *ctx, const struct run_item *item, enum mill_verdict v,
                      const struct mill_err *err);
+/** @brief Make the output that is too large (ctx->refused) one that is not: a record's outputs
+ *  become its failure record, a failure record is cut. @return false when neither helps (exit) */
+bool run_refused_replace(struct mill_ctx *ctx);
 
 /* txn.c: */
 enum run_txn {
@@ -213,7 +229,10 @@ enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err) MILL_NOD
 void run_txn_produce(struct mill_ctx *ctx);
 /** @brief Commit outputs and offsets, however often it takes. @param offsets may be NULL */
 enum run_txn run_txn_commit(struct mill_ctx *ctx, const rd_kafka_topic_partition_list_t *offsets);
+/** @brief Afterwards no output is in librdkafka's hands, unless the process is ending. */
 void run_txn_abort(struct mill_ctx *ctx);
+/** @brief A turn of waiting: alive, but true (and exit) when a drain has taken too long. */
+bool run_overdue(struct mill_ctx *ctx);
 
 /* assign.c: */
 void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t *list,

@@ -78,12 +78,12 @@ static enum mill_code setup_register(struct mill_ctx *ctx, size_t port, struct m
     snprintf(subject, sizeof subject, "%s-value", topic);
     while ((code = mill_registry_register(ctx->registry, subject, mill_str(desc->avsc),
                                           &ctx->out_schema[port], err)) == MILL_E_IO) {
-        mill_unready(ctx, "waiting for the schema registry");
+        run_away(ctx, "waiting for the schema registry");
         mill_log_err(MILL_WARN, "registry_wait", err);
         if (!run_backoff(ctx, &wait_ms))
             break;
     }
-    mill_unready(ctx, NULL);
+    run_away(ctx, NULL);
     return code;
 }
 
@@ -172,7 +172,7 @@ static enum mill_code setup_topic_ids(struct mill_ctx *ctx, struct mill_err *err
         struct mill_topic t;
         while ((code = mill_admin_topic(admin, ctx->in_topics[i].name, &t, err)) == MILL_E_IO ||
                code == MILL_E_NOENT) {
-            mill_unready(ctx, "waiting for the input topics");
+            run_away(ctx, "waiting for the input topics");
             mill_log_err(MILL_WARN, "topic_wait", err);
             if (!run_backoff(ctx, &wait_ms))
                 break;
@@ -183,7 +183,7 @@ static enum mill_code setup_topic_ids(struct mill_ctx *ctx, struct mill_err *err
             code = mill_fail(err, MILL_E_CONFIG, ctx->in_topics[i].name,
                              "the broker does not give the topic's id, which names its objects");
     }
-    mill_unready(ctx, NULL);
+    run_away(ctx, NULL);
     mill_admin_free(admin);
     return code;
 }
@@ -238,23 +238,23 @@ enum mill_code run_setup(struct mill_ctx *ctx, struct mill_err *err)
 
 void run_teardown(struct mill_ctx *ctx)
 {
-    /* The close gives the partitions up, which commits what is settled. Before the handles go, all
-     * that refers to them goes: records, lists, metadata. */
+    /* The close gives the partitions up, which commits what is settled. Then whoever reads from the
+     * batch (producer, stage) goes before it, and all that refers to the consumer before that. */
     if (ctx->consumer)
         rd_kafka_consumer_close(ctx->consumer);
-    run_batch_reset(ctx);
-    run_parts_clear(ctx);
     run_txn_abort(ctx);
+    if (ctx->producer)
+        rd_kafka_destroy(ctx->producer);
     if (ctx->spec->close)
         ctx->spec->close(ctx);
+    run_batch_reset(ctx);
+    run_parts_clear(ctx);
     for (size_t i = 0; i < RUN_PORTS_MAX; i++)
         run_table_free(ctx->tables[i]);
     if (ctx->group_meta)
         rd_kafka_consumer_group_metadata_destroy(ctx->group_meta);
     if (ctx->consumer)
         rd_kafka_destroy(ctx->consumer);
-    if (ctx->producer)
-        rd_kafka_destroy(ctx->producer);
     for (size_t i = 0; i < RUN_PORTS_MAX; i++) {
         mill_codec_free(ctx->in_codec[i]);
         mill_codec_free(ctx->out_codec[i]);

@@ -55,9 +55,18 @@ void mill_unready(struct mill_ctx *ctx, const char *why)
                  why ? why : before);
 }
 
+void run_away(struct mill_ctx *ctx, const char *why)
+{
+    const char *before = atomic_exchange(&ctx->away, why);
+
+    if (before != why)
+        mill_log(why ? MILL_WARN : MILL_INFO, why ? "unready" : "ready_again", NULL, "%s",
+                 why ? why : before);
+}
+
 static bool status_ready(struct mill_ctx *ctx)
 {
-    return !atomic_load(&ctx->why) && atomic_load(&ctx->ready);
+    return !atomic_load(&ctx->why) && !atomic_load(&ctx->away) && atomic_load(&ctx->ready);
 }
 
 void run_measure(struct mill_ctx *ctx)
@@ -104,7 +113,7 @@ static void status_health(void *app, struct mill_exchange *x)
 static void status_readiness(void *app, struct mill_exchange *x)
 {
     struct mill_ctx *ctx = app;
-    const char *why = atomic_load(&ctx->why);
+    const char *away = atomic_load(&ctx->away), *why = away ? away : atomic_load(&ctx->why);
     char text[200];
 
     if (status_ready(ctx))

@@ -39,7 +39,7 @@ struct mill_table {
 
 static enum mill_code table_fail(struct mill_err *err, const struct mill_table *t, int rc)
 {
-    return mill_fail(err, rc == ENOMEM ? MILL_E_NOMEM : MILL_E_IO, t->topic, "table: %s",
+    return mill_fail(err, rc == ENOMEM ? MILL_E_NOMEM : MILL_E_STATE, t->topic, "table: %s",
                      mdb_strerror(rc));
 }
 
@@ -98,12 +98,12 @@ static enum mill_code table_schema(struct mill_table *t, struct mill_err *err)
 
     snprintf(subject, sizeof subject, "%s-value", t->topic);
     while ((code = mill_registry_latest(t->ctx->registry, subject, &id, &json, err)) == MILL_E_IO) {
-        mill_unready(t->ctx, "waiting for the schema registry");
+        run_away(t->ctx, "waiting for the schema registry");
         mill_log_err(MILL_WARN, "registry_wait", err);
         if (!run_backoff(t->ctx, &wait_ms))
             break;
     }
-    mill_unready(t->ctx, NULL);
+    run_away(t->ctx, NULL);
     if (code == MILL_E_NOENT)
         return MILL_OK; /* nobody has written yet */
     return code ? code : mill_codec_learn(t->codec, id, json, err);
@@ -164,6 +164,7 @@ static enum mill_code table_add(struct mill_table *t, int32_t partition, struct 
     char name[32];
     MDB_txn *txn = NULL;
     MDB_dbi dbi;
+    enum mill_code code;
     int rc;
 
     if (t->parts_n == PARTS_MAX)
@@ -180,8 +181,10 @@ static enum mill_code table_add(struct mill_table *t, int32_t partition, struct 
         mdb_txn_abort(txn);
     if (rc)
         return table_fail(err, t, rc);
-    t->parts[t->parts_n++] = (struct table_part){partition, dbi};
-    return mill_reader_add(t->reader, t->topic, partition, MILL_READ_START, err);
+    code = mill_reader_add(t->reader, t->topic, partition, MILL_READ_START, err);
+    if (!code)
+        t->parts[t->parts_n++] = (struct table_part){partition, dbi};
+    return code;
 }
 
 enum mill_code run_table_assign(struct mill_table *t, const int32_t *partitions, size_t n,

@@ -4,10 +4,23 @@
 
 #include <stdio.h>
 
-enum { CALL_MS = 10000, QUEUE_WAIT_MS = 50 };
+enum { CALL_MS = 3000, QUEUE_WAIT_MS = 50 };
 
 /** What an error of the transactional producer asks for. */
 enum txn_class { TXN_RETRY_CALL, TXN_ABORT, TXN_GROUP, TXN_FATAL };
+
+/* Of the records that the broker found too large the largest is at fault: its batch goes with it.
+ */
+static void txn_undelivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    struct mill_ctx *ctx = opaque;
+    size_t at = (size_t)(uintptr_t)m->_private;
+
+    (void)rk;
+    if (m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && at && at <= ctx->outputs_n &&
+        (!ctx->refused || ctx->outputs[at - 1].value.n > ctx->outputs[ctx->refused - 1].value.n))
+        ctx->refused = at;
+}
 
 static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
 {
@@ -24,6 +37,7 @@ static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
         {"message.max.bytes", max},
         {"queue.buffering.max.messages", "200000"},
         {"queue.buffering.max.kbytes", "262144"},
+        {"delivery.report.only.error", "true"},
         {NULL, NULL},
     };
     rd_kafka_conf_t *rc;
@@ -32,7 +46,11 @@ static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
     snprintf(id, sizeof id, "%s.%s", ctx->group, ctx->common.instance);
     snprintf(max, sizeof max, "%llu", (unsigned long long)ctx->rc.record_max_bytes);
     rc = mill_rd_conf(RD_KAFKA_PRODUCER, &ctx->kafka, props, err);
-    return rc ? mill_rd_new(RD_KAFKA_PRODUCER, rc, err) : NULL;
+    if (!rc)
+        return NULL;
+    rd_kafka_conf_set_dr_msg_cb(rc, txn_undelivered);
+    rd_kafka_conf_set_opaque(rc, ctx);
+    return mill_rd_new(RD_KAFKA_PRODUCER, rc, err);
 }
 
 /* A total map: what is none of these is fatal, as librdkafka's own rule has it. */
@@ -46,6 +64,8 @@ static enum txn_class txn_classify(const rd_kafka_error_t *e)
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
     case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
         return TXN_GROUP;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+        return TXN_ABORT;
     default:
         break;
     }
@@ -67,6 +87,32 @@ static void txn_fatal(struct mill_ctx *ctx, const rd_kafka_error_t *e)
                                                                       : MILL_EXIT_TEMP);
 }
 
+bool run_overdue(struct mill_ctx *ctx)
+{
+    int64_t now = mill_tick_ms();
+
+    atomic_store(&ctx->tick_ms, now);
+    if (!run_stopping(ctx))
+        return false;
+    if (!ctx->stop_since_ms)
+        ctx->stop_since_ms = now;
+    if (now - ctx->stop_since_ms <= (int64_t)ctx->common.drain_ms)
+        return false;
+    run_exit(ctx, MILL_EXIT_TEMP);
+    return true;
+}
+
+/* Shall the same call go on? Then e is gone; else it is the caller's. */
+static bool txn_again(struct mill_ctx *ctx, const char *ev, rd_kafka_error_t *e)
+{
+    if (txn_classify(e) != TXN_RETRY_CALL || run_overdue(ctx))
+        return false;
+    run_away(ctx, "waiting for the broker");
+    txn_say(MILL_WARN, ev, e);
+    rd_kafka_error_destroy(e);
+    return true;
+}
+
 enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err)
 {
     rd_kafka_error_t *e = NULL;
@@ -78,13 +124,13 @@ enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err)
     while ((e = rd_kafka_init_transactions(ctx->producer, CALL_MS))) {
         if (!rd_kafka_error_is_retriable(e))
             return mill_rd_fail(err, "init_transactions", e);
-        mill_unready(ctx, "waiting for the transaction coordinator");
+        run_away(ctx, "waiting for the transaction coordinator");
         txn_say(MILL_WARN, "txn_init_wait", e);
         rd_kafka_error_destroy(e);
         if (!run_backoff(ctx, &wait_ms))
             return mill_fail(err, MILL_E_STATE, "init_transactions", "stopped while waiting");
     }
-    mill_unready(ctx, NULL);
+    run_away(ctx, NULL);
     return MILL_OK;
 }
 
@@ -104,17 +150,21 @@ static bool txn_begin(struct mill_ctx *ctx)
     return true;
 }
 
-static rd_kafka_resp_err_t txn_produce_one(struct mill_ctx *ctx, const struct run_output *o)
+static rd_kafka_resp_err_t txn_produce_one(struct mill_ctx *ctx, size_t at)
 {
+    const struct run_output *o = &ctx->outputs[at];
     rd_kafka_headers_t *hdrs = mill_rd_headers_new(o->headers);
-    rd_kafka_resp_err_t e = rd_kafka_producev(
+    rd_kafka_resp_err_t e;
+
+    if (o->headers.n && !hdrs)
+        return RD_KAFKA_RESP_ERR__FAIL;
+    e = rd_kafka_producev(
         ctx->producer, RD_KAFKA_V_TOPIC(o->topic),
         RD_KAFKA_V_PARTITION(o->partition < 0 ? RD_KAFKA_PARTITION_UA : o->partition),
         /* Not copied: the batch's memory outlives the transaction. */
         RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY((void *)(uintptr_t)o->key.p, o->key.n),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)o->value.p, o->value.n), RD_KAFKA_V_HEADERS(hdrs),
-        RD_KAFKA_V_END);
-
+        RD_KAFKA_V_OPAQUE((void *)(uintptr_t)(at + 1)), RD_KAFKA_V_END);
     if (e && hdrs)
         rd_kafka_headers_destroy(hdrs);
     return e;
@@ -122,14 +172,19 @@ static rd_kafka_resp_err_t txn_produce_one(struct mill_ctx *ctx, const struct ru
 
 void run_txn_produce(struct mill_ctx *ctx)
 {
-    if (ctx->produced == ctx->outputs_n || !txn_begin(ctx))
+    if (ctx->produced == ctx->outputs_n || ctx->refused || !txn_begin(ctx))
         return;
     while (ctx->produced < ctx->outputs_n && ctx->exit_code < 0) {
-        rd_kafka_resp_err_t e = txn_produce_one(ctx, &ctx->outputs[ctx->produced]);
+        rd_kafka_resp_err_t e = txn_produce_one(ctx, ctx->produced);
         if (!e) {
             ctx->produced++;
         } else if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            if (run_overdue(ctx))
+                return;
             rd_kafka_poll(ctx->producer, QUEUE_WAIT_MS);
+        } else if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+            ctx->refused = ctx->produced + 1;
+            return; /* the commit deals with it */
         } else if (e == RD_KAFKA_RESP_ERR__STATE || e == RD_KAFKA_RESP_ERR__FATAL) {
             /* The transaction has failed already; the commit will say how. */
             return;
@@ -150,17 +205,15 @@ void run_txn_abort(struct mill_ctx *ctx)
     ctx->produced = 0;
     if (!ctx->txn_open)
         return;
-    while ((e = rd_kafka_abort_transaction(ctx->producer, CALL_MS))) {
-        enum txn_class c = txn_classify(e);
-        if (c == TXN_RETRY_CALL)
-            txn_say(MILL_WARN, "txn_abort_wait", e);
-        else
+    while ((e = rd_kafka_abort_transaction(ctx->producer, CALL_MS)))
+        if (ctx->exit_code >= 0 || !txn_again(ctx, "txn_abort_wait", e)) {
             txn_fatal(ctx, e);
-        rd_kafka_error_destroy(e);
-        if (c != TXN_RETRY_CALL)
+            rd_kafka_error_destroy(e);
             break;
-    }
+        }
     ctx->txn_open = false;
+    if (ctx->exit_code < 0)
+        run_away(ctx, NULL);
     mill_metric_add(ctx->run, RUN_M_ABORTS, 0, 1);
 }
 
@@ -173,24 +226,20 @@ static rd_kafka_error_t *txn_try(struct mill_ctx *ctx,
     run_txn_produce(ctx);
     if (ctx->exit_code >= 0 || !txn_begin(ctx))
         return rd_kafka_error_new(RD_KAFKA_RESP_ERR__FATAL, "the process is ending");
+    if (ctx->refused)
+        return rd_kafka_error_new(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "an output is too large");
     if (offsets && offsets->cnt) {
         while ((e = rd_kafka_send_offsets_to_transaction(ctx->producer, offsets, ctx->group_meta,
-                                                         CALL_MS)) &&
-               txn_classify(e) == TXN_RETRY_CALL) {
-            txn_say(MILL_WARN, "txn_offsets_wait", e);
-            rd_kafka_error_destroy(e);
-        }
-        if (e)
+                                                         CALL_MS)))
+            if (!txn_again(ctx, "txn_offsets_wait", e))
+                return e;
+    }
+    while ((e = rd_kafka_commit_transaction(ctx->producer, CALL_MS)))
+        if (!txn_again(ctx, "txn_commit_wait", e))
             return e;
-    }
-    while ((e = rd_kafka_commit_transaction(ctx->producer, CALL_MS)) &&
-           txn_classify(e) == TXN_RETRY_CALL) {
-        txn_say(MILL_WARN, "txn_commit_wait", e);
-        rd_kafka_error_destroy(e);
-    }
-    if (!e)
-        ctx->txn_open = false;
-    return e;
+    ctx->txn_open = false;
+    run_away(ctx, NULL);
+    return NULL;
 }
 
 enum run_txn run_txn_commit(struct mill_ctx *ctx, const rd_kafka_topic_partition_list_t *offsets)
@@ -211,10 +260,12 @@ enum run_txn run_txn_commit(struct mill_ctx *ctx, const rd_kafka_topic_partition
         if (c == TXN_FATAL)
             return RUN_TXN_EXIT;
         run_txn_abort(ctx);
-        if (ctx->exit_code >= 0)
+        if (ctx->exit_code >= 0 || run_overdue(ctx))
             return RUN_TXN_EXIT;
         if (c == TXN_GROUP)
             return RUN_TXN_LOST;
+        if (ctx->refused && !run_refused_replace(ctx))
+            return RUN_TXN_EXIT;
         run_backoff(ctx, &wait_ms); /* the same outputs again: they are still in the batch */
     }
     mill_metric_add(ctx->run, RUN_M_COMMITS, 0, 1);

@@ -1,0 +1,201 @@
+/* The loop when things break: records over a limit, kill -9, a registry that is away, members that
+ * come and go. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "lab.h"
+#include "loop_stage.h"
+
+enum { MANY = 200, BIG = 1200000 };
+
+static struct lab lab;
+static struct lab_record got[2 * MANY];
+
+/* A framed note. @own static buffer */
+static struct mill_str framed(const char *text, size_t n)
+{
+    static char b[BIG + 16];
+    uint64_t zigzag = (uint64_t)n * 2;
+    size_t at = 5;
+
+    memcpy(b, "\0\0\0\0\1", 5);
+    for (; zigzag > 127; zigzag >>= 7)
+        b[at++] = (char)(zigzag | 0x80);
+    b[at++] = (char)zigzag;
+    memcpy(b + at, text, n);
+    return (struct mill_str){b, at + n};
+}
+
+static void put(int32_t partition, const char *key, const char *text)
+{
+    lab_produce(&lab, "notes", partition, mill_str(key), framed(text, strlen(text)), NULL);
+}
+
+static size_t count(size_t n, const char *prefix)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        found += mill_str_starts(mill_str(got[i].key), prefix);
+    return found;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    lab_open(&lab);
+    lab_topic(&lab, "notes", 4);
+    lab_topic(&lab, "retry", 4);
+    lab_topic(&lab, "copies", 4);
+    lab_topic(&lab, "failures", 4);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    lab_close(&lab);
+    return 0;
+}
+
+static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
+{
+    char *text = malloc(BIG);
+    pid_t pid;
+
+    (void)state;
+    memset(text, 'x', BIG);
+    lab_produce(&lab, "notes", 0, MILL_STR("big"), framed(text, BIG), NULL);
+    free(text);
+    rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    pid = lab_stage(&lab, "notes");
+    assert_int_equal(lab_read(&lab, "failures", got, 4, 1), 1);
+    assert_string_equal(got[0].key, "big");
+    assert_non_null(strstr(got[0].headers, "over the broker's limit"));
+    assert_true(got[0].value_bytes > BIG);
+    put(0, "next", "goes on");
+    assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
+    assert_string_equal(got[0].key, "next");
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
+static void a_failure_record_over_our_own_limit_is_cut(void **state)
+{
+    char *junk = calloc(1, 200000);
+    pid_t pid;
+
+    (void)state;
+    memset(junk, 7, 200000);
+    lab_produce(&lab, "notes", 0, MILL_STR("junk"), (struct mill_str){junk, 200000}, NULL);
+    free(junk);
+    put(0, "next", "goes on");
+    pid = lab_stage_with(&lab, "notes", "--record-max-bytes=100KiB");
+    assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
+    assert_int_equal(lab_read(&lab, "failures", got, 4, 1), 1);
+    assert_string_equal(got[0].key, "junk");
+    assert_int_equal(got[0].value_bytes, 65536);
+    assert_non_null(strstr(got[0].headers, "mill.cut-from-bytes=200000\n"));
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
+static void put_many(const char *last)
+{
+    char key[16];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(key, sizeof key, "m%03d", i);
+        lab_produce(&lab, "notes", i % 4, mill_str(key), framed("go", 2), NULL);
+    }
+    put(0, "last", last);
+}
+
+/* The batch's memory is in librdkafka's hands when the stage says stop. */
+static void stop_amid_outputs_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    put_many("stop");
+    assert_int_equal(lab_wait(lab_stage(&lab, "notes")), MILL_EXIT_CONFIG);
+    assert_int_equal(lab_read(&lab, "failures", got, 4, 0), 0);
+}
+
+static void killed_and_started_again_copies_everything(void **state)
+{
+    pid_t pid;
+    size_t n = 0;
+    bool seen[MANY] = {0};
+
+    (void)state;
+    put_many("go");
+    pid = lab_stage_with(&lab, "notes", "--batch-records=20");
+    (void)lab_read(&lab, "copies", got, 40, 30);
+    assert_int_equal(lab_stop(pid, SIGKILL), -SIGKILL);
+    put(1, "after", "go");
+    pid = lab_stage_with(&lab, "notes", "--batch-records=20");
+    /* The mock forgets transactional offsets: the second life begins at the start again. */
+    for (int64_t until = mill_tick_ms() + 20000; mill_tick_ms() < until;) {
+        n = lab_read(&lab, "copies", got, 2 * MANY, MANY + 2);
+        if (count(n, "after") && count(n, "last"))
+            break;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (got[i].key[0] == 'm')
+            seen[strtoul(got[i].key + 1, NULL, 10)] = true;
+    for (size_t i = 0; i < MANY; i++)
+        assert_true(seen[i]);
+    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+}
+
+/* Partitions move to the second member, and each record that comes later is copied once. */
+static void two_members_share_the_partitions(void **state)
+{
+    static const char *const warm[] = {"w0", "w1", "w2", "w3"}, *const both[] = {"b0", "b1", "b2",
+                                                                                 "b3"};
+    pid_t one, two;
+    size_t n;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        put(i, warm[i], "go");
+    one = lab_stage(&lab, "notes");
+    assert_int_equal(lab_read(&lab, "copies", got, 64, 4), 4);
+    two = lab_stage_with(&lab, "notes", "--instance=1");
+    /* No offsets are kept by the mock: after the rebalance each partition is read again. */
+    assert_int_equal(lab_read(&lab, "copies", got, 64, 8), 8);
+    for (int i = 0; i < 4; i++)
+        put(i, both[i], "go");
+    n = lab_read(&lab, "copies", got, 64, 12);
+    assert_int_equal(n, 12);
+    assert_int_equal(count(n, "b"), 4);
+    /* A static member that ends keeps its partitions for the session: two stay with the other. */
+    assert_int_equal(lab_stop(one, SIGTERM), 0);
+    for (int i = 0; i < 4; i++)
+        put(i, "late", "go");
+    n = lab_read(&lab, "copies", got, 64, 14);
+    assert_int_equal(count(n, "late"), 2);
+    assert_int_equal(lab_stop(two, SIGTERM), 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        T(what_the_broker_finds_too_large_is_a_dead_letter),
+        T(a_failure_record_over_our_own_limit_is_cut),
+        T(stop_amid_outputs_leaves_nothing_behind),
+        T(killed_and_started_again_copies_everything),
+        T(two_members_share_the_partitions),
+    };
+
+    if (argc > 2 && !strcmp(argv[1], "stage"))
+        return mill_stage_main(argc - 2, argv + 2, &mill_stage_notes);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
