@@ -44,7 +44,14 @@ static void lab_by_id(void *app, struct mill_exchange *x)
         lab_json(x, 404, MILL_STR("{\"error_code\":40403,\"message\":\"no such schema\"}"));
 }
 
+static void lab_latest(void *app, struct mill_exchange *x)
+{
+    (void)app;
+    lab_json(x, 404, MILL_STR("{\"error_code\":40401,\"message\":\"no such subject\"}"));
+}
+
 static const struct mill_route lab_routes[] = {
+    {"GET", "/subjects/*", lab_latest, 0},
     {"POST", "/subjects/*", lab_register, 65536},
     {"GET", "/schemas/ids/*", lab_by_id, 0},
     {0},
@@ -86,8 +93,22 @@ static int lab_unlink(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+/* Ended by the test: no longer ours to kill. */
+static void lab_forget(struct lab *lab, pid_t pid)
+{
+    for (size_t i = 0; i < sizeof lab->stages / sizeof *lab->stages; i++)
+        if (lab->stages[i] == pid)
+            lab->stages[i] = 0;
+}
+
 void lab_close(struct lab *lab)
 {
+    /* What a failed test left running. */
+    for (size_t i = 0; i < sizeof lab->stages / sizeof *lab->stages; i++)
+        if (lab->stages[i]) {
+            kill(lab->stages[i], SIGKILL);
+            waitpid(lab->stages[i], NULL, 0);
+        }
     mill_server_stop(lab->registry);
     rd_kafka_mock_cluster_destroy(lab->mock);
     rd_kafka_destroy(lab->rk);
@@ -138,10 +159,15 @@ pid_t lab_stage_with(struct lab *lab, const char *mode, const char *option)
     }
     if (pid < 0)
         DIE("fork");
+    for (size_t i = 0; i < sizeof lab->stages / sizeof *lab->stages; i++)
+        if (!lab->stages[i]) {
+            lab->stages[i] = pid;
+            break;
+        }
     return pid;
 }
 
-int lab_wait(pid_t pid)
+int lab_wait(struct lab *lab, pid_t pid)
 {
     int64_t until = mill_tick_ms() + 30000;
     int status = 0;
@@ -154,13 +180,14 @@ int lab_wait(pid_t pid)
         }
         usleep(10000);
     }
+    lab_forget(lab, pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-int lab_stop(pid_t pid, int sig)
+int lab_stop(struct lab *lab, pid_t pid, int sig)
 {
     kill(pid, sig);
-    return lab_wait(pid);
+    return lab_wait(lab, pid);
 }
 
 /* ---- reading back ---- */

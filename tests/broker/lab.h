@@ -19,6 +19,7 @@ struct lab {
     rd_kafka_t *rk; /**< owns the mock cluster; also the producer of the tests */
     rd_kafka_mock_cluster_t *mock;
     struct mill_server *registry;
+    pid_t stages[8]; /**< running */
     char brokers[256], registry_url[64], dir[64];
 };
 
@@ -41,9 +42,9 @@ pid_t lab_stage(struct lab *lab, const char *mode);
 /** @param option one more, "--name=value" */
 pid_t lab_stage_with(struct lab *lab, const char *mode, const char *option);
 /** @brief Stop it. @param sig SIGTERM or SIGKILL. @return exit code, or -signal */
-int lab_stop(pid_t pid, int sig);
+int lab_stop(struct lab *lab, pid_t pid, int sig);
 /** @brief Wait for a process that ends by itself, up to 30 s. */
-int lab_wait(pid_t pid);
+int lab_wait(struct lab *lab, pid_t pid);
 /** @brief Read up to most records of a topic from the start; waits until n are there, or 20 s. */
 size_t lab_read(struct lab *lab, const char *topic, struct lab_record *v, size_t most, size_t n);
 

@@ -85,7 +85,7 @@ static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
     put(0, "next", "goes on");
     assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
     assert_string_equal(got[0].key, "next");
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 static void a_failure_record_over_our_own_limit_is_cut(void **state)
@@ -104,7 +104,7 @@ static void a_failure_record_over_our_own_limit_is_cut(void **state)
     assert_string_equal(got[0].key, "junk");
     assert_int_equal(got[0].value_bytes, 65536);
     assert_non_null(strstr(got[0].headers, "mill.cut-from-bytes=200000\n"));
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 static void put_many(const char *last)
@@ -123,7 +123,7 @@ static void stop_amid_outputs_leaves_nothing_behind(void **state)
 {
     (void)state;
     put_many("stop");
-    assert_int_equal(lab_wait(lab_stage(&lab, "notes")), MILL_EXIT_CONFIG);
+    assert_int_equal(lab_wait(&lab, lab_stage(&lab, "notes")), MILL_EXIT_CONFIG);
     assert_int_equal(lab_read(&lab, "failures", got, 4, 0), 0);
 }
 
@@ -137,7 +137,7 @@ static void killed_and_started_again_copies_everything(void **state)
     put_many("go");
     pid = lab_stage_with(&lab, "notes", "--batch-records=20");
     (void)lab_read(&lab, "copies", got, 40, 30);
-    assert_int_equal(lab_stop(pid, SIGKILL), -SIGKILL);
+    assert_int_equal(lab_stop(&lab, pid, SIGKILL), -SIGKILL);
     put(1, "after", "go");
     pid = lab_stage_with(&lab, "notes", "--batch-records=20");
     /* The mock forgets transactional offsets: the second life begins at the start again. */
@@ -151,7 +151,7 @@ static void killed_and_started_again_copies_everything(void **state)
             seen[strtoul(got[i].key + 1, NULL, 10)] = true;
     for (size_t i = 0; i < MANY; i++)
         assert_true(seen[i]);
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 /* Partitions move to the second member, and each record that comes later is copied once. */
@@ -176,12 +176,12 @@ static void two_members_share_the_partitions(void **state)
     assert_int_equal(n, 12);
     assert_int_equal(count(n, "b"), 4);
     /* A static member that ends keeps its partitions for the session: two stay with the other. */
-    assert_int_equal(lab_stop(one, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, one, SIGTERM), 0);
     for (int i = 0; i < 4; i++)
         put(i, "late", "go");
     n = lab_read(&lab, "copies", got, 64, 14);
     assert_int_equal(count(n, "late"), 2);
-    assert_int_equal(lab_stop(two, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, two, SIGTERM), 0);
 }
 
 int main(int argc, char **argv)

@@ -76,7 +76,7 @@ static void copies_keep_key_partition_and_headers(void **state)
     put(1, "id-1/1", "b");
     put(2, "id-2", "c");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
     /* The key's part before the slash decides: all of a request lies together. */
     assert_int_equal(by_key(v, 3, "id-1/0")->partition, by_key(v, 3, "id-1/1")->partition);
     assert_true(has(by_key(v, 3, "id-1/0"), "traceparent=00-aa-bb-01\n"));
@@ -120,7 +120,7 @@ static void failures_keep_bytes_and_say_why(void **state)
     /* The partition moved on, and what the RETRY had emitted was withdrawn. */
     assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
     assert_string_equal(v[0].key, "k7");
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 static void comes_back_by_the_retry_topic(void **state)
@@ -140,7 +140,7 @@ static void comes_back_by_the_retry_topic(void **state)
     /* The place named is where it failed first, not the retry topic. */
     assert_true(has(&v[0], "__connect.errors.topic=notes\n"));
     assert_true(has(&v[0], "__connect.errors.offset=5\n") && has(&v[0], "mill.attempt=2\n"));
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 static void waits_without_blocking_other_partitions(void **state)
@@ -157,7 +157,7 @@ static void waits_without_blocking_other_partitions(void **state)
     put(0, "w2", "behind");
     put(1, "w3", "free");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 4), 4);
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
     assert_true(by_key(v, 4, "w1")->timestamp_ms - began >= 1500);
     assert_true(by_key(v, 4, "w2")->timestamp_ms >= by_key(v, 4, "w1")->timestamp_ms);
     assert_true(by_key(v, 4, "w3")->timestamp_ms <= by_key(v, 4, "w1")->timestamp_ms);
@@ -170,7 +170,7 @@ static void stop_ends_the_process_with_its_code(void **state)
 
     (void)state;
     put(0, "s1", "stop");
-    assert_int_equal(lab_wait(pid), MILL_EXIT_CONFIG);
+    assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_CONFIG);
     assert_int_equal(lab_read(&lab, "failures", v, 2, 0), 0);
 }
 
@@ -185,7 +185,7 @@ static void settles_later_after_announcing(void **state)
     assert_int_equal(lab_read(&lab, "copies", v, 16, 4), 4);
     assert_int_equal(lab_read(&lab, "intents", v, 16, 5), 5);
     assert_int_equal(lab_read(&lab, "failures", v, 16, 1), 1);
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 static void an_abortable_error_is_written_again(void **state)
@@ -201,7 +201,7 @@ static void an_abortable_error_is_written_again(void **state)
                                       RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
     pid = lab_stage(&lab, "notes");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 static void no_permission_ends_the_process(void **state)
@@ -213,7 +213,7 @@ static void no_permission_ends_the_process(void **state)
                                       RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
     pid = lab_stage(&lab, "notes");
     put(0, "a2", "one");
-    assert_int_equal(lab_wait(pid), MILL_EXIT_NOPERM);
+    assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_NOPERM);
 }
 
 static void a_fenced_producer_ends_the_process(void **state)
@@ -225,7 +225,7 @@ static void a_fenced_producer_ends_the_process(void **state)
                                       RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     pid = lab_stage(&lab, "notes");
     put(0, "f1", "one");
-    assert_int_equal(lab_wait(pid), MILL_EXIT_TEMP);
+    assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_TEMP);
 }
 
 static void a_table_gives_what_its_topic_and_its_owner_put_there(void **state)
@@ -241,7 +241,7 @@ static void a_table_gives_what_its_topic_and_its_owner_put_there(void **state)
     put(0, "t2", "own");
     put(0, "t2", "x");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
     for (size_t i = 0; i < 3; i++) /* behind frame and length */
         assert_string_equal(v[i].value + 6, strcmp(v[i].key, "t1") ? "own" : "topic");
 }
@@ -258,7 +258,7 @@ static void forwarding_to_nowhere_harms_one_record_only(void **state)
     put(0, "n3", "x");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
     assert_int_equal(lab_read(&lab, "failures", v, 8, 2), 2);
-    assert_int_equal(lab_stop(pid, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
 static const struct mill_stage *stage_of(const char *mode)

@@ -7,12 +7,12 @@
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MOST_MS = 2000, STEP_MS = 50 };
 
-static volatile sig_atomic_t control_stop;
+static atomic_bool control_stop; /* any thread may run the handler */
 
 static void control_on_signal(int sig)
 {
     (void)sig;
-    control_stop = 1;
+    atomic_store(&control_stop, true);
 }
 
 void run_signals(void)
@@ -27,7 +27,7 @@ void run_signals(void)
 bool run_stopping(const struct mill_ctx *ctx)
 {
     (void)ctx;
-    return control_stop != 0;
+    return atomic_load(&control_stop);
 }
 
 bool mill_draining(const struct mill_ctx *ctx)
