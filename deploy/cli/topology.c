@@ -69,6 +69,8 @@ static enum mill_code topology_merge(json_t *merged, const json_t *topic, const 
     json_object_foreach((json_t *)(uintptr_t)topic, key, value)
     {
         json_t *old = json_object_get(into, key);
+        if (!strcmp(key, "config") && !json_is_object(value))
+            return mill_fail(err, MILL_E_CONFIG, name, "config is not an object");
         if (!strcmp(key, "config") && json_is_object(old))
             json_object_update(old, value);
         else
@@ -93,6 +95,9 @@ static enum mill_code topology_file(json_t *merged, const char *file, const char
 
     if (!root)
         return mill_fail(err, MILL_E_CONFIG, file, "line %d: %s", why.line, why.text);
+    topic = json_object_get(root, "topics");
+    if (!json_is_object(root) || (topic && !json_is_array(topic)))
+        code = mill_fail(err, MILL_E_CONFIG, file, "topics is not a list");
     json_array_foreach(json_object_get(root, "topics"), i, topic)
     {
         if (!code)

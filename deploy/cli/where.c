@@ -48,7 +48,8 @@ enum mill_code where_parse(struct mill_str text, int64_t now_ms, struct where *o
         *out = (struct where){WHERE_END, 0};
     else if (text.n > 1 && text.p[0] == '@' &&
              where_time((struct mill_str){text.p + 1, text.n - 1}, now_ms, &n))
-        *out = (struct where){WHERE_TIME, n};
+        /* Before 1970 is the start; a negative time means other things to a broker. */
+        *out = (struct where){WHERE_TIME, n < 0 ? 0 : n};
     else if (mill_str_i64(text, &n) && n >= 0)
         *out = (struct where){WHERE_OFFSET, n};
     else if (mill_str_i64(text, &n) && n > INT64_MIN)
@@ -69,9 +70,9 @@ enum mill_code where_resolve(struct mill_reader *r, const char *topic, int32_t p
 
     if (code)
         return code;
+    *offset = low;
     switch (w->kind) {
     case WHERE_START:
-        *offset = low;
         break;
     case WHERE_END:
         *offset = high;
