@@ -205,7 +205,9 @@ enum mill_code ingest_credentials_load(struct ingest_credentials *out, const cha
     mill_buf_init(&text, INGEST_CREDENTIALS_BYTES);
     while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
         mill_buf_add(&text, chunk, n);
-    if (ferror(f) || text.failed)
+    if (text.nomem)
+        rc = mill_fail(err, MILL_E_NOMEM, "credentials", "out of memory");
+    else if (ferror(f) || text.failed)
         rc = mill_fail(err, MILL_E_CONFIG, "credentials", "%s cannot be read, or is over 4 MiB",
                        path);
     else

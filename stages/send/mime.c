@@ -284,7 +284,8 @@ static enum mill_code write_out(GMimeMessage *mime, struct mill_buf *out, struct
     if (g_mime_object_write_to_stream(GMIME_OBJECT(mime), format, stream) < 0)
         rc = mill_fail(err, MILL_E_NOMEM, "mime", "cannot be written");
     else if (!mill_buf_add(out, bytes->data, bytes->len))
-        rc = mill_fail(err, MILL_E_DATA, "message", "over the size limit");
+        rc = out->nomem ? mill_fail(err, MILL_E_NOMEM, "message", "out of memory")
+                        : mill_fail(err, MILL_E_DATA, "message", "over the size limit");
     g_object_unref(stream);
     g_mime_format_options_free(format);
     return rc;

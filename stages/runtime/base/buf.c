@@ -29,8 +29,10 @@ char *mill_buf_reserve(struct mill_buf *b, size_t n)
         if (b->cap < SIZE_MAX && size > b->cap + 1)
             size = b->cap + 1;
         p = realloc(b->p, size);
-        if (!p)
+        if (!p) {
+            b->nomem = true;
             goto fail;
+        }
         b->p = p;
         b->size = size;
     }
@@ -129,6 +131,7 @@ void mill_buf_reset(struct mill_buf *b)
 {
     b->n = 0;
     b->failed = false;
+    b->nomem = false;
     if (b->p)
         b->p[0] = '\0';
 }

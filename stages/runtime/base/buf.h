@@ -17,6 +17,7 @@ struct mill_buf {
     size_t size; /**< bytes allocated */
     size_t cap;  /**< hard limit, bytes */
     bool failed; /**< over the limit or out of memory: content is not to be used */
+    bool nomem;  /**< it failed for want of memory */
 };
 
 /** @brief Empty, nothing allocated. @param cap hard limit in bytes */

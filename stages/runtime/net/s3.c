@@ -67,7 +67,9 @@ enum mill_code mill_s3_new(struct mill_s3 **out, const struct mill_s3_conf *conf
     s->timeout_ms = conf->timeout_ms ? conf->timeout_ms : S3_TIMEOUT_MS;
     mill_buf_init(&s->body, (size_t)S3_BODY_BYTES);
     mill_arena_init(&s->mem);
-    code = s3_base(s, conf) ? MILL_OK : mill_fail(err, MILL_E_CONFIG, "endpoint", "no base URL");
+    code = s3_base(s, conf) ? MILL_OK
+           : s->base.nomem  ? mill_fail(err, MILL_E_NOMEM, "s3", "out of memory")
+                            : mill_fail(err, MILL_E_CONFIG, "endpoint", "no base URL");
     if (!code)
         code = mill_http_new(&s->http, &http, err);
     if (!code)

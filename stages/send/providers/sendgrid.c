@@ -209,6 +209,8 @@ static enum mill_code body(struct mill_buf *b, const struct mill_message *m, str
     pair(b, &first, "template_id", m->template_id);
     lists(b, &first, m);
     mill_buf_putc(b, '}');
+    if (b->nomem)
+        return mill_fail(err, MILL_E_NOMEM, "message", "out of memory");
     return b->failed ? mill_fail(err, MILL_E_DATA, "message", "over SendGrid's size limit")
                      : MILL_OK;
 }
