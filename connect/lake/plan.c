@@ -12,6 +12,8 @@ struct mill_str mill_plan_text(const struct mill_plan *p, char *out, size_t size
     mill_buf_printf(&b, "{\"mill\":1,\"topic_id\":\"%s\",\"policy\":\"%s\",", p->topic_id,
                     p->policy);
     if (p->done) {
+        if (p->seen)
+            mill_buf_printf(&b, "\"seen\":%lld,", (long long)p->seen);
         mill_buf_puts(&b, "\"done\":true}");
     } else {
         mill_buf_printf(&b, "\"end\":%lld,\"rows\":%lld,\"schemas\":[", (long long)p->end,
@@ -67,6 +69,7 @@ bool mill_plan_parse(struct mill_str text, struct mill_plan *out)
     if (!text.n || mill_json_parse(text, &j, NULL) != MILL_OK)
         return false;
     out->done = json_is_true(json_object_get(j, "done"));
+    out->seen = out->done ? json_integer_value(json_object_get(j, "seen")) : 0;
     ok = json_integer_value(json_object_get(j, "mill")) == 1 &&
          plan_word(j, "topic_id", out->topic_id, sizeof out->topic_id) &&
          plan_word(j, "policy", out->policy, sizeof out->policy) &&

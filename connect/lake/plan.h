@@ -4,7 +4,8 @@
  *
  * Model: a commit of offset S with a plan says: [S,end) becomes these objects, in this way, and in
  * no other; whoever owns the partition next carries it out. A commit of offset E that is "done"
- * says: everything below E is in the lake. A commit with anything else is not ours.
+ * says: everything below E is in the lake; if it has "seen", that the log has no record from E up
+ * to there, only markers, so that they may expire. A commit with anything else is not ours.
  */
 #ifndef MILL_LAKE_PLAN_H
 #define MILL_LAKE_PLAN_H
@@ -16,9 +17,10 @@ enum { MILL_PLAN_SCHEMAS = 32, MILL_PLAN_TEXT_MAX = 1024 /**< the broker's limit
 struct mill_plan {
     bool done;
     char topic_id[37];
-    char policy[17];                    /**< hash of what shapes the rows: columns, layout */
-    int64_t end;                        /**< E; not in a "done" */
-    int64_t rows;                       /**< records in [S,E): fewer in a redo is a gap */
+    char policy[17]; /**< hash of what shapes the rows: columns, layout */
+    int64_t end;     /**< E; not in a "done" */
+    int64_t seen;    /**< "done": [offset, seen) holds no record; 0 = not known */
+    int64_t rows;    /**< records in [S,E): fewer in a redo is a gap */
     int32_t schemas[MILL_PLAN_SCHEMAS]; /**< ids in the order in which they entered the shape */
     size_t n;
 };

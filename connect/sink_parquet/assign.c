@@ -143,6 +143,10 @@ enum mill_verdict sink_on_assign(struct mill_ctx *ctx, const struct mill_positio
     else if (!plan.done)
         v = assign_redo(p, at, &plan, err);
     p->start = *start;
+    /* What has expired was markers: no gap, and the next range still begins where the last ended.
+     */
+    if (ours && plan.done && *start == at->offset && at->low > *start && at->low <= plan.seen)
+        *start = at->low;
     if (v == MILL_DONE && at->low > *start) {
         v = assign_gap(ctx, at, "the log starts behind the lake's end", *start, at->low, err);
         *start = at->low;

@@ -166,6 +166,9 @@ void sink_fills_clear(struct sink_part *p);
 void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why);
 /** @brief Go as far as one can now. @return MILL_DONE (look at p->state), or MILL_STOP */
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
+/** @brief Commit that from the range's start up to `to` the log has no record: its markers may
+ * expire before the next record comes, which is no gap then. */
+void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err);
 /** @brief Something outside failed: log it, back off, say so in /readyz. */
 void sink_fault(struct mill_ctx *ctx, enum sink_fault which, const struct mill_err *err);
 /** @brief The outside works (again). */

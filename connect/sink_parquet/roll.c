@@ -258,11 +258,29 @@ static enum mill_verdict roll_upload_step(struct mill_ctx *ctx, struct sink_part
     return MILL_DONE;
 }
 
+/** Commit that everything below `next` is in the lake. @param seen see struct mill_plan */
+static bool roll_commit_done(struct mill_ctx *ctx, struct sink_part *p, int64_t next, int64_t seen,
+                             struct mill_err *err)
+{
+    struct mill_plan done = {.done = true, .seen = seen};
+    char text[MILL_PLAN_TEXT_MAX];
+
+    memcpy(done.topic_id, p->topic_id, sizeof done.topic_id);
+    memcpy(done.policy, p->topic->policy, sizeof done.policy);
+    return roll_commit(ctx, p, next, &done, text, err);
+}
+
+void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err)
+{
+    if (roll_commit_done(ctx, p, p->start, to, err)) {
+        p->next = to;
+        sink_fine(ctx);
+    }
+}
+
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
-    struct mill_plan done = {.done = true};
-    char text[MILL_PLAN_TEXT_MAX];
 
     if (sink_backing_off(s))
         return MILL_DONE;
@@ -270,11 +288,7 @@ enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct
         p->state = SINK_UPLOAD;
     if (p->state == SINK_UPLOAD && roll_upload_step(ctx, p, err) != MILL_DONE)
         return MILL_STOP;
-    if (p->state != SINK_COMMIT)
-        return MILL_DONE;
-    memcpy(done.topic_id, p->topic_id, sizeof done.topic_id);
-    memcpy(done.policy, p->topic->policy, sizeof done.policy);
-    if (!roll_commit(ctx, p, p->plan.end, &done, text, err))
+    if (p->state != SINK_COMMIT || !roll_commit_done(ctx, p, p->plan.end, 0, err))
         return MILL_DONE;
     sink_part_reset(s, p, p->plan.end);
     sink_fine(ctx);

@@ -304,6 +304,15 @@ static enum mill_verdict sink_on_record(struct mill_ctx *ctx, const struct mill_
     return v == MILL_LATER ? sink_later(ctx) : v;
 }
 
+/** A range that is empty: say how far the log is, too, once it has gone on without records. */
+static void sink_idle(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
+{
+    int64_t to = mill_sink_read_to(ctx, p->topic->name, p->partition);
+
+    if (to > p->next)
+        sink_seen(ctx, p, to, err);
+}
+
 /** Wall clock, retries, and everything at the end. */
 static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
 {
@@ -319,7 +328,9 @@ static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct 
         if (p->state == SINK_OPEN && p->rows && !p->redo &&
             (drain || mill_tick_ms() - p->opened_ms >= (int64_t)conf->flush_ms))
             sink_roll(ctx, p, drain ? SINK_ROLL_DRAIN : SINK_ROLL_TIME);
-        if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
+        if (p->state == SINK_OPEN && !p->rows && !p->redo)
+            sink_idle(ctx, p, err);
+        else if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
             return MILL_STOP;
         if (mill_tick_ms() - began > SINK_POLL_MS)
             break;

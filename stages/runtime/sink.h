@@ -36,6 +36,11 @@ struct mill_sink {
 enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
                                 int64_t next, struct mill_str metadata,
                                 struct mill_err *err) MILL_NODISCARD;
+/** @brief How far the log went when the partition was last read to its end: behind the last record
+ *  and the transaction markers that follow it. @return -1 = never yet, or records wait (MILL_LATER)
+ */
+int64_t mill_sink_read_to(struct mill_ctx *ctx, const char *topic,
+                          int32_t partition) MILL_NODISCARD;
 /** @brief Writer's schema text of a registry id, from the runtime's cached registry.
  *  @return MILL_OK; MILL_E_NOENT; MILL_E_IO. @own borrowed for the process's life */
 enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct fake_lake fake_lake = {.offset = -1};
+struct fake_lake fake_lake = {.offset = -1, .read_to = -1};
 
 struct mill_s3 {
     char meta[80];
@@ -17,7 +17,7 @@ void fake_lake_reset(void)
         free(fake_lake.objects[i].key);
         free(fake_lake.objects[i].bytes);
     }
-    fake_lake = (struct fake_lake){.offset = -1};
+    fake_lake = (struct fake_lake){.offset = -1, .read_to = -1};
 }
 
 /** Count an act. @return false when it fails; *effect: it has its effect all the same */
@@ -70,6 +70,14 @@ enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t
     if (ok && !fake_lake.commit_unknown)
         return MILL_OK;
     return mill_fail(err, MILL_E_KAFKA, "commit", "no answer");
+}
+
+int64_t mill_sink_read_to(struct mill_ctx *ctx, const char *topic, int32_t partition)
+{
+    (void)ctx;
+    (void)topic;
+    (void)partition;
+    return fake_lake.read_to;
 }
 
 enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,

@@ -26,7 +26,8 @@ struct fake_lake {
     bool die_after;                    /**< that act still has its effect, but nobody hears of it */
     bool dead;                         /**< nothing works any more: start anew */
     bool s3_down, registry_down, commit_unknown;
-    bool stale; /**< the group refuses commits */
+    bool stale;      /**< the group refuses commits */
+    int64_t read_to; /**< what mill_sink_read_to() says; -1 = there is more */
 };
 extern struct fake_lake fake_lake;
 

@@ -255,6 +255,43 @@ static void test_redo_of_nothing(void **state)
     fake_free(ctx);
 }
 
+/** Behind the last record stands the marker of its transaction. Retention may take it before
+ * another record comes: no gap, and the next range begins where the last one ended. */
+static void test_markers_expire(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    size_t before;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    sink_feed(ctx, "t", 0, 7);
+    assert_int_equal(fake_lake.offset, 7);
+    fake_lake.read_to = 9;
+    for (int i = 0; i < 3; i++) {
+        int acts = fake_lake.acts;
+        assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+        assert_int_equal(fake_lake.acts - acts, i == 0); /* once */
+    }
+    assert_int_equal(fake_lake.offset, 7);
+    fake_free(ctx);
+
+    ctx = sink_start(NULL);
+    assert_int_equal(sink_assign(ctx, "t", 10, 10, &from, &err), MILL_STOP); /* 9 was a record */
+    fake_free(ctx);
+    ctx = sink_start(NULL);
+    assert_int_equal(sink_assign(ctx, "t", 9, 9, &from, &err), MILL_DONE);
+    assert_int_equal(from, 9);
+    fake_lake.read_to = -1;
+    before = fake_lake.n;
+    sink_feed(ctx, "t", 9, 20);
+    fake_free(ctx);
+    assert_true(fake_lake.n > before);
+    assert_string_equal(fake_footer(&fake_lake.objects[before], "sendmill.start"), "7");
+    assert_true(atoll(fake_footer(&fake_lake.objects[before], "sendmill.end")) > 9);
+}
+
 #define DONE(id) "{\"mill\":1,\"topic_id\":\"" id "\",\"policy\":\"p\",\"done\":true}"
 
 static void test_assign(void **state)
@@ -321,7 +358,8 @@ int main(void)
         T(test_whole),         T(test_killed_anywhere), T(test_killed_often),
         T(test_footer),        T(test_s3_outage),       T(test_unknown_commit),
         T(test_stale_owner),   T(test_foreign_object),  T(test_redo_never_thinner),
-        T(test_redo_over_gap), T(test_redo_of_nothing), T(test_assign),
+        T(test_redo_over_gap), T(test_redo_of_nothing), T(test_markers_expire),
+        T(test_assign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

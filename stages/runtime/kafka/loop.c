@@ -180,6 +180,15 @@ static void loop_take(struct mill_ctx *ctx, rd_kafka_message_t *m)
     }
 }
 
+static void loop_end(struct mill_ctx *ctx, rd_kafka_message_t *m)
+{
+    struct run_part *p = run_part_find(ctx, rd_kafka_topic_name(m->rkt), m->partition);
+
+    if (p)
+        p->read_to = m->offset;
+    rd_kafka_message_destroy(m);
+}
+
 static int loop_wait_ms(const struct mill_ctx *ctx)
 {
     int64_t wait = TURN_MS, now = loop_now_ms();
@@ -210,7 +219,10 @@ static bool loop_collect(struct mill_ctx *ctx)
         rd_kafka_message_t *m = rd_kafka_consumer_poll(ctx->consumer, wait);
         if (!m)
             return true;
-        loop_take(ctx, m);
+        if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            loop_end(ctx, m);
+        else
+            loop_take(ctx, m);
         wait = 0;
     }
     return false;

@@ -46,6 +46,7 @@ struct run_part {
     bool retry;       /**< of the retry topic */
     int64_t next;     /**< offset to commit: behind the last settled record; -1 = none settled */
     int64_t unmoved;  /**< offset to commit while records are in the air */
+    int64_t read_to;  /**< where the log ended when it was last read to its end; -1 = never */
     int64_t until_ms; /**< wall clock: MILL_LATER; 0 = not waiting */
     rd_kafka_message_t **held; /**< records that wait, oldest first: held[held_at..held_n) */
     size_t held_at, held_n, held_size;

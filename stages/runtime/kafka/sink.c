@@ -64,6 +64,13 @@ enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t
     return code;
 }
 
+int64_t mill_sink_read_to(struct mill_ctx *ctx, const char *topic, int32_t partition)
+{
+    const struct run_part *p = run_part_find(ctx, topic, partition);
+
+    return p && p->held_at == p->held_n ? p->read_to : -1;
+}
+
 enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,
                                 struct mill_err *err)
 {
