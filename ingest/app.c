@@ -203,12 +203,7 @@ static enum mill_code app_keys(struct ingest *app, struct mill_err *err)
     enum mill_code rc = MILL_OK;
 
     while (rest.n && !rc) {
-        const char *comma = memchr(rest.p, ',', rest.n);
-        struct mill_str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
-        size_t skip = one.n + (comma ? 1 : 0);
-        rest = (struct mill_str){rest.p + skip, rest.n - skip};
-        while (one.n && one.p[0] == ' ')
-            one = (struct mill_str){one.p + 1, one.n - 1};
+        struct mill_str one = mill_str_trim(mill_str_take(&rest, ','));
         if (app->sendgrid_n == INGEST_KEYS_MAX)
             return mill_fail(err, MILL_E_CONFIG, "sendgrid-public-key", "more than %d keys",
                              INGEST_KEYS_MAX);

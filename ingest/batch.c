@@ -4,20 +4,6 @@
  */
 #include "batch.h"
 
-static bool batch_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static struct mill_str batch_trim(const char *from, const char *to)
-{
-    while (from < to && batch_space(*from))
-        from++;
-    while (from < to && batch_space(to[-1]))
-        to--;
-    return (struct mill_str){from, (size_t)(to - from)};
-}
-
 static enum ingest_batch batch_put(struct mill_str *items, size_t *n, struct mill_str item)
 {
     if (*n == INGEST_BATCH_MAX)
@@ -28,15 +14,12 @@ static enum ingest_batch batch_put(struct mill_str *items, size_t *n, struct mil
 
 static enum ingest_batch batch_lines(struct mill_str body, struct mill_str *items, size_t *n)
 {
-    const char *at = body.p, *end = body.p + body.n;
     enum ingest_batch rc = INGEST_BATCH_OK;
 
-    while (at < end && !rc) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        struct mill_str line = batch_trim(at, stop ? stop : end);
+    while (body.n && !rc) {
+        struct mill_str line = mill_str_trim(mill_str_take(&body, '\n'));
         if (line.n)
             rc = batch_put(items, n, line);
-        at = stop ? stop + 1 : end;
     }
     return rc;
 }
@@ -79,7 +62,7 @@ static const char *batch_item_end(const char *p, const char *end)
 
 static enum ingest_batch batch_array(struct mill_str body, struct mill_str *items, size_t *n)
 {
-    struct mill_str all = batch_trim(body.p, body.p + body.n);
+    struct mill_str all = mill_str_trim(body);
     const char *at = all.p, *end = all.p + all.n, *stop;
     struct mill_str item;
     enum ingest_batch rc = INGEST_BATCH_OK;
@@ -91,7 +74,7 @@ static enum ingest_batch batch_array(struct mill_str body, struct mill_str *item
         stop = batch_item_end(at, end);
         if (!stop)
             return INGEST_BATCH_MALFORMED;
-        item = batch_trim(at, stop);
+        item = mill_str_trim((struct mill_str){at, (size_t)(stop - at)});
         if (!item.n) /* "[]" is an empty array; "[,]" and "[1,]" are none */
             return *n || *stop == ',' || stop + 1 != end ? INGEST_BATCH_MALFORMED
                                                          : INGEST_BATCH_EMPTY;

@@ -21,32 +21,12 @@ static const struct {
 };
 enum { SCOPES_N = sizeof scopes / sizeof *scopes };
 
-const char *ingest_scope_name(enum ingest_scope scope)
-{
-    for (size_t i = 0; i < SCOPES_N; i++)
-        if (scopes[i].bits == scope)
-            return scopes[i].name;
-    return "";
-}
-
-/* Takes the text before the next sep out of *rest. */
-static struct mill_str credentials_cut(struct mill_str *rest, char sep)
-{
-    const char *at = rest->n ? memchr(rest->p, sep, rest->n) : NULL;
-    struct mill_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
-    size_t skip = part.n + (at ? 1 : 0);
-
-    rest->p += skip;
-    rest->n -= skip;
-    return part;
-}
-
 /* The last field is scopes, which has colons of its own: what is left of the line. */
 static bool credentials_scopes(struct mill_str text, unsigned *out)
 {
     *out = 0;
     while (text.n) {
-        struct mill_str one = credentials_cut(&text, ',');
+        struct mill_str one = mill_str_take(&text, ',');
         size_t i = 0;
         while (i < SCOPES_N && !mill_str_is(one, scopes[i].name))
             i++;
@@ -101,7 +81,7 @@ static bool credentials_yescrypt(struct mill_str s)
     struct mill_str part[5];
 
     for (size_t i = 0; i < 5; i++)
-        part[i] = credentials_cut(&s, '$');
+        part[i] = mill_str_take(&s, '$');
     for (size_t i = 0; i < part[4].n; i++)
         if (part[4].p[i] < '.' || part[4].p[i] > 'z')
             return false;
@@ -127,9 +107,9 @@ static bool credentials_secret(struct mill_str s, struct ingest_credential *out)
 static enum mill_code credentials_line(struct mill_str line, struct ingest_credential *out,
                                        const char *where, struct mill_err *err)
 {
-    struct mill_str id = credentials_cut(&line, ':');
-    struct mill_str secret = credentials_cut(&line, ':');
-    struct mill_str tenant = credentials_cut(&line, ':');
+    struct mill_str id = mill_str_take(&line, ':');
+    struct mill_str secret = mill_str_take(&line, ':');
+    struct mill_str tenant = mill_str_take(&line, ':');
 
     if (!credentials_name(id, out->id))
         return mill_fail(err, MILL_E_CONFIG, where, "the id is not 1 to 64 of A-Za-z0-9._@-");
@@ -162,7 +142,7 @@ enum mill_code ingest_credentials_parse(struct ingest_credentials *out, const ch
 
     *out = (struct ingest_credentials){0};
     while (text.n && !rc) {
-        struct mill_str line = credentials_cut(&text, '\n');
+        struct mill_str line = mill_str_take(&text, '\n');
         struct ingest_credential one = {0};
         struct ingest_credential *more;
         line_no++;
@@ -193,27 +173,19 @@ enum mill_code ingest_credentials_load(struct ingest_credentials *out, const cha
                                        struct mill_err *err)
 {
     struct mill_buf text;
-    char why[80], chunk[4096];
-    size_t n;
-    enum mill_code rc = MILL_OK;
-    FILE *f = fopen(path, "re");
+    char why[80];
+    enum mill_code rc;
+    int failed;
 
     *out = (struct ingest_credentials){0};
-    if (!f)
-        return mill_fail(err, MILL_E_CONFIG, "credentials", "%s: %s", path,
-                         mill_errno_text(errno, why, sizeof why));
     mill_buf_init(&text, INGEST_CREDENTIALS_BYTES);
-    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
-        mill_buf_add(&text, chunk, n);
-    if (text.nomem)
-        rc = mill_fail(err, MILL_E_NOMEM, "credentials", "out of memory");
-    else if (ferror(f) || text.failed)
-        rc = mill_fail(err, MILL_E_CONFIG, "credentials", "%s cannot be read, or is over 4 MiB",
-                       path);
+    failed = mill_buf_add_file(&text, path);
+    if (failed)
+        rc = mill_fail(err, failed == ENOMEM ? MILL_E_NOMEM : MILL_E_CONFIG, "credentials",
+                       "%s: %s", path, mill_errno_text(failed, why, sizeof why));
     else
         rc = ingest_credentials_parse(out, "credentials", mill_buf_view(&text), err);
     mill_buf_release(&text);
-    fclose(f);
     return rc;
 }
 

@@ -58,9 +58,6 @@ const struct ingest_credential *ingest_credentials_id(const struct ingest_creden
 const struct ingest_credential *ingest_credentials_key(const struct ingest_credentials *c,
                                                        struct mill_str key);
 
-/** @brief Name of a scope bit, "mail:send". @own static */
-const char *ingest_scope_name(enum ingest_scope scope);
-
 /** @brief Does the password give this hash? Slow on purpose. @thread any */
 bool ingest_password_check(struct mill_str password, const char *hash);
 /** @brief Hash a password with yescrypt and a new salt. @param out INGEST_HASH_MAX + 1 bytes */

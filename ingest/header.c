@@ -7,30 +7,6 @@
 #include "base/hash.h"
 #include <stdio.h>
 
-static struct mill_str header_trim(struct mill_str s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
-/* Takes the text before the next ';' out of *rest. */
-static struct mill_str header_part(struct mill_str *rest)
-{
-    const char *semi = rest->n ? memchr(rest->p, ';', rest->n) : NULL;
-    size_t n = semi ? (size_t)(semi - rest->p) : rest->n;
-    struct mill_str part = header_trim((struct mill_str){rest->p, n});
-
-    n = semi ? n + 1 : n;
-    rest->p += n;
-    rest->n -= n;
-    return part;
-}
-
 enum ingest_media ingest_media_of(struct mill_str content_type)
 {
     struct mill_str rest = content_type;
@@ -39,7 +15,7 @@ enum ingest_media ingest_media_of(struct mill_str content_type)
 
     if (!rest.p)
         return media;
-    type = header_part(&rest);
+    type = mill_str_trim(mill_str_take(&rest, ';'));
     if (mill_str_ieq(type, MILL_STR("application/json")))
         media = INGEST_MEDIA_JSON;
     else if (mill_str_ieq(type, MILL_STR("application/x-ndjson")) ||
@@ -47,7 +23,7 @@ enum ingest_media ingest_media_of(struct mill_str content_type)
              mill_str_ieq(type, MILL_STR("application/jsonl")))
         media = INGEST_MEDIA_NDJSON;
     while (rest.n) {
-        struct mill_str param = header_part(&rest);
+        struct mill_str param = mill_str_trim(mill_str_take(&rest, ';'));
         size_t skip = sizeof "charset=" - 1;
         if (param.n < skip || !mill_str_ieq((struct mill_str){param.p, skip}, MILL_STR("charset=")))
             continue;
@@ -82,7 +58,7 @@ static bool header_unquote(struct mill_str s, char *out)
 
 bool ingest_key_parse(struct mill_str header, char *out)
 {
-    struct mill_str s = header_trim(header);
+    struct mill_str s = mill_str_trim(header);
 
     out[0] = '\0';
     for (size_t i = 0; i < s.n; i++)

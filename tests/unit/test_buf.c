@@ -3,7 +3,10 @@
 #include "alloc_fail.h"
 #include "base/arena.h"
 #include "base/buf.h"
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static void buf_grows(void **state)
 {
@@ -233,6 +236,27 @@ static void arena_steady(void **state)
     mill_arena_release(&a);
 }
 
+static void buf_files(void **state)
+{
+    char path[] = "test_buf.XXXXXX";
+    int fd = mkstemp(path);
+    struct mill_buf b;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    close(fd);
+    mill_buf_init(&b, 10);
+    assert_int_equal(mill_buf_add_file(&b, path), 0);
+    assert_true(mill_str_is(mill_buf_view(&b), "0123456789"));
+    assert_int_equal(mill_buf_add_file(&b, path), EFBIG); /* over the cap by now */
+    mill_buf_release(&b);
+    assert_int_equal(mill_buf_add_file(&b, "."), EIO);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mill_buf_add_file(&b, path), ENOENT);
+    mill_buf_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest buf_tests[] = {
@@ -240,6 +264,7 @@ int main(void)
         cmocka_unit_test(buf_detach),   cmocka_unit_test(buf_no_memory),
         cmocka_unit_test(arena_items),  cmocka_unit_test(arena_prints),
         cmocka_unit_test(arena_limits), cmocka_unit_test(arena_steady),
+        cmocka_unit_test(buf_files),
     };
 
     return TESTS(buf_tests) + TABLE(cap_rows, cap_case) + TABLE(json_rows, json_case);

@@ -2,11 +2,6 @@
 
 #include "base/str.h"
 
-#define MILL_STR_INIT(lit)                                                                         \
-    {                                                                                              \
-        (lit), sizeof(lit) - 1                                                                     \
-    }
-
 static const struct utf8_row {
     const char *name;
     struct mill_str in;
@@ -128,10 +123,31 @@ static void str_map(void **state)
     assert_null(mill_map_get((struct mill_map){0}, "a").p);
 }
 
+static void str_trim(void **state)
+{
+    (void)state;
+    assert_true(mill_str_is(mill_str_trim(MILL_STR(" \t a b\r\n")), "a b"));
+    assert_true(mill_str_is(mill_str_trim(MILL_STR(" \n")), ""));
+    assert_null(mill_str_trim((struct mill_str){0}).p);
+}
+
+static void str_take(void **state)
+{
+    struct mill_str rest = MILL_STR("a,,b"), absent = {0};
+
+    (void)state;
+    assert_true(mill_str_is(mill_str_take(&rest, ','), "a"));
+    assert_true(mill_str_is(mill_str_take(&rest, ','), ""));
+    assert_true(mill_str_is(mill_str_take(&rest, ','), "b"));
+    assert_int_equal(rest.n, 0);
+    assert_int_equal(mill_str_take(&rest, ',').n, 0);
+    assert_null(mill_str_take(&absent, ',').p);
+}
+
 int main(void)
 {
-    const struct CMUnitTest str_tests[] = {cmocka_unit_test(str_compare),
-                                           cmocka_unit_test(str_map)};
+    const struct CMUnitTest str_tests[] = {cmocka_unit_test(str_compare), cmocka_unit_test(str_map),
+                                           cmocka_unit_test(str_trim), cmocka_unit_test(str_take)};
 
     return TABLE(utf8_rows, utf8_case) + TABLE(i64_rows, i64_case) + TABLE(cut_rows, cut_case) +
            TESTS(str_tests);

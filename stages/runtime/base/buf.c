@@ -1,6 +1,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +105,27 @@ bool mill_buf_json(struct mill_buf *b, struct mill_str s)
         mill_buf_add(b, unit, n);
     }
     return mill_buf_putc(b, '"');
+}
+
+int mill_buf_add_file(struct mill_buf *b, const char *path)
+{
+    char chunk[4096];
+    FILE *f = fopen(path, "re");
+    size_t n;
+    int rc = 0;
+
+    if (!f)
+        return errno;
+    while (!rc && (n = fread(chunk, 1, sizeof chunk, f)) > 0) {
+        if (n > b->cap - b->n)
+            rc = EFBIG;
+        else if (!mill_buf_add(b, chunk, n))
+            rc = ENOMEM;
+    }
+    if (ferror(f))
+        rc = EIO;
+    fclose(f);
+    return rc;
 }
 
 struct mill_str mill_buf_view(const struct mill_buf *b)

@@ -30,6 +30,8 @@ bool mill_buf_putc(struct mill_buf *b, char c);
 bool mill_buf_printf(struct mill_buf *b, const char *fmt, ...) MILL_PRINTF(2, 3);
 /** @brief Add s as a JSON string with quotes; bytes that are no UTF-8 become U+FFFD. */
 bool mill_buf_json(struct mill_buf *b, struct mill_str s);
+/** @brief Add a file's whole content. @return 0; else an errno value, EFBIG over the cap */
+int mill_buf_add_file(struct mill_buf *b, const char *path) MILL_NODISCARD;
 /** @brief Make room for n more bytes and return where they go (caller sets b->n); NULL as add. */
 char *mill_buf_reserve(struct mill_buf *b, size_t n) MILL_NODISCARD;
 /** @brief What is in it. @own borrowed until the next add */

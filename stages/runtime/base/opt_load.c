@@ -1,7 +1,6 @@
 #include "base/opt_priv.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 
 enum { FILE_MAX = 1 << 20 }; /* bytes of an option file */
@@ -71,17 +70,6 @@ static enum mill_code opt_apply(struct mill_opts *o, struct opt_slot *slot, stru
     return opt_set(o, slot, text, source, origin, err);
 }
 
-static struct mill_str opt_trim(struct mill_str s)
-{
-    while (s.n && isspace((unsigned char)s.p[0])) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n && isspace((unsigned char)s.p[s.n - 1]))
-        s.n--;
-    return s;
-}
-
 /* What stands before a comment: # at the start, or after white space. */
 static struct mill_str opt_uncomment(struct mill_str s)
 {
@@ -115,7 +103,7 @@ static enum mill_code opt_line(struct mill_opts *o, struct mill_str line, const 
 
     if (!origin.p)
         return opt_nomem(err);
-    line = opt_trim(opt_uncomment(line));
+    line = mill_str_trim(opt_uncomment(line));
     if (!line.n)
         return MILL_OK;
     if (!mill_str_utf8(line))
@@ -123,8 +111,8 @@ static enum mill_code opt_line(struct mill_opts *o, struct mill_str line, const 
     equals = memchr(line.p, '=', line.n);
     if (!equals || equals == line.p)
         return mill_fail(err, MILL_E_CONFIG, origin.p, "a line must be: key = value");
-    name = opt_trim((struct mill_str){line.p, (size_t)(equals - line.p)});
-    value = opt_trim((struct mill_str){equals + 1, line.n - (size_t)(equals + 1 - line.p)});
+    name = mill_str_trim((struct mill_str){line.p, (size_t)(equals - line.p)});
+    value = mill_str_trim((struct mill_str){equals + 1, line.n - (size_t)(equals + 1 - line.p)});
     slot = opt_find(o, name, &key);
     if (!slot)
         return mill_fail(err, MILL_E_CONFIG, origin.p, "unknown option \"%.*s\"", MILL_FMT(name));
@@ -141,14 +129,9 @@ enum mill_code opt_text(struct mill_opts *o, struct mill_str text, const char *n
     unsigned no = 0;
 
     while (text.n) {
-        const char *end = memchr(text.p, '\n', text.n);
-        size_t n = end ? (size_t)(end - text.p) : text.n;
-        enum mill_code rc = opt_line(o, (struct mill_str){text.p, n}, name, ++no, err);
+        enum mill_code rc = opt_line(o, mill_str_take(&text, '\n'), name, ++no, err);
         if (rc)
             return rc;
-        n += end ? 1 : 0;
-        text.p += n;
-        text.n -= n;
     }
     return MILL_OK;
 }
@@ -158,29 +141,16 @@ static enum mill_code opt_file(struct mill_opts *o, const char *path, struct mil
     char reason[128];
     struct mill_buf b;
     enum mill_code rc;
-    FILE *f = fopen(path, "re");
+    int failed;
 
     mill_buf_init(&b, FILE_MAX);
-    if (!f) {
-        rc = mill_fail(err, MILL_E_CONFIG, path, "cannot read the option file: %s",
-                       mill_errno_text(errno, reason, sizeof reason));
-        goto out;
-    }
-    if (!mill_buf_reserve(&b, FILE_MAX)) {
-        rc = opt_nomem(err);
-        goto out;
-    }
-    b.n = fread(b.p, 1, FILE_MAX, f);
-    if (ferror(f) || !feof(f)) {
-        rc = mill_fail(err, MILL_E_CONFIG, path, "the option file is %s",
-                       ferror(f) ? "not readable" : "over 1 MiB");
-        goto out;
-    }
-    rc = opt_text(o, mill_buf_view(&b), path, err);
-out:
+    failed = mill_buf_add_file(&b, path);
+    if (failed)
+        rc = mill_fail(err, opt_file_code(failed), path, "cannot read the option file: %s",
+                       mill_errno_text(failed, reason, sizeof reason));
+    else
+        rc = opt_text(o, mill_buf_view(&b), path, err);
     mill_buf_release(&b);
-    if (f)
-        fclose(f);
     return rc;
 }
 

@@ -49,6 +49,8 @@ enum mill_code opt_set_pair(struct mill_opts *o, struct opt_slot *slot, struct m
 struct opt_slot *opt_find(struct mill_opts *o, struct mill_str name, struct mill_str *key);
 /** @brief A pair of this key holds a secret: the names librdkafka has for them. */
 bool opt_key_is_secret(const struct mill_opt *opt, struct mill_str key);
+/** @brief The code for a file that mill_buf_add_file() could not read. */
+enum mill_code opt_file_code(int errnum);
 /** @brief Apply a file's text. @param name for messages. */
 enum mill_code opt_text(struct mill_opts *o, struct mill_str text, const char *name,
                         struct mill_err *err);

@@ -2,7 +2,6 @@
 #include "base/opt_priv.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 enum { SECRET_MAX = 64 << 10 }; /* bytes of a file named by @/path */
 
@@ -58,32 +57,28 @@ static bool opt_bool(struct mill_str s, bool *out)
     return false;
 }
 
+enum mill_code opt_file_code(int errnum)
+{
+    return errnum == ENOMEM ? MILL_E_NOMEM : MILL_E_CONFIG;
+}
+
 /* The content of the file that @/path names, without one trailing newline. */
 static enum mill_code opt_read_secret(struct mill_opts *o, const char *path, const char *origin,
                                       struct mill_str *out, struct mill_err *err)
 {
-    char reason[128], *to;
+    char reason[128];
     struct mill_buf b;
     enum mill_code rc = MILL_OK;
-    FILE *f = fopen(path, "re");
+    int failed;
 
     mill_buf_init(&b, SECRET_MAX);
-    if (!f) {
-        rc = mill_fail(err, MILL_E_CONFIG, origin, "cannot read the secret's file %s: %s", path,
-                       mill_errno_text(errno, reason, sizeof reason));
-        goto out;
-    }
-    to = mill_buf_reserve(&b, SECRET_MAX);
-    if (!to) {
-        rc = mill_fail(err, MILL_E_NOMEM, origin, "out of memory");
-        goto out;
-    }
-    b.n = fread(to, 1, SECRET_MAX, f);
-    if (ferror(f) || !feof(f) || memchr(b.p, '\0', b.n)) {
-        rc = mill_fail(err, MILL_E_CONFIG, origin, "the secret's file %s is %s", path,
-                       ferror(f) ? "not readable"
-                       : feof(f) ? "not text"
-                                 : "over 64 KiB");
+    failed = mill_buf_add_file(&b, path);
+    if (!failed && b.n && memchr(b.p, '\0', b.n))
+        failed = EILSEQ;
+    if (failed) {
+        rc = mill_fail(
+            err, opt_file_code(failed), origin, "cannot read the secret's file %s: %s", path,
+            failed == EILSEQ ? "it is no text" : mill_errno_text(failed, reason, sizeof reason));
         goto out;
     }
     if (b.n && b.p[b.n - 1] == '\n')
@@ -92,9 +87,9 @@ static enum mill_code opt_read_secret(struct mill_opts *o, const char *path, con
     if (!out->p)
         rc = mill_fail(err, MILL_E_NOMEM, origin, "out of memory");
 out:
+    if (b.p)
+        explicit_bzero(b.p, b.n);
     mill_buf_release(&b);
-    if (f)
-        fclose(f);
     return rc;
 }
 

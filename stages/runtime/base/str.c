@@ -24,6 +24,35 @@ struct mill_str mill_map_get(struct mill_map m, const char *key)
     return (struct mill_str){0};
 }
 
+static bool str_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct mill_str mill_str_trim(struct mill_str s)
+{
+    while (s.n && str_space(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n && str_space(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+struct mill_str mill_str_take(struct mill_str *rest, char sep)
+{
+    const char *at = rest->n ? memchr(rest->p, sep, rest->n) : NULL;
+    struct mill_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
+    size_t used = part.n + (at ? 1 : 0);
+
+    if (used) {
+        rest->p += used;
+        rest->n -= used;
+    }
+    return part;
+}
+
 bool mill_str_i64(struct mill_str s, int64_t *out)
 {
     bool minus = s.n > 0 && s.p[0] == '-';

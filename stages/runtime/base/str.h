@@ -80,6 +80,13 @@ static inline bool mill_str_starts(struct mill_str a, const char *prefix)
 /** @brief Value of a key in a map, absent if there is none. @own borrowed from the map */
 struct mill_str mill_map_get(struct mill_map m, const char *key);
 
+/** @brief s without white space (space, tab, CR, LF) at both ends. @own borrowed from s */
+struct mill_str mill_str_trim(struct mill_str s);
+
+/** @brief Takes the text before the next sep out of *rest, and the sep with it; all of it when
+ * there is no sep. @own borrowed from rest */
+struct mill_str mill_str_take(struct mill_str *rest, char sep);
+
 /** @brief Text of a decimal number; the whole string must be digits (one leading '-' allowed).
  *  @return false when it is no number or does not fit. */
 bool mill_str_i64(struct mill_str s, int64_t *out) MILL_NODISCARD;

@@ -3,48 +3,20 @@
 #include "net/aws_in.h"
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { AWS_FILE_BYTES = 1024 * 1024 };
 
 enum mill_code mill_aws_file(const char *path, struct mill_buf *out, struct mill_err *err)
 {
-    FILE *f = fopen(path, "rb");
-    char chunk[4096], why[128];
-    size_t n;
-    bool bad;
+    char why[128];
+    int failed;
 
     mill_buf_init(out, AWS_FILE_BYTES);
-    if (!f)
-        return mill_fail(err, errno == ENOENT ? MILL_E_NOENT : MILL_E_CONFIG, "aws", "%s: %s", path,
-                         mill_errno_text(errno, why, sizeof why));
-    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
-        mill_buf_add(out, chunk, n);
-    bad = ferror(f) || out->failed;
-    fclose(f);
-    return bad ? mill_fail(err, MILL_E_CONFIG, "aws", "%s cannot be read", path) : MILL_OK;
-}
-
-static struct mill_str aws_trim(struct mill_str s)
-{
-    while (s.n && (*s.p == ' ' || *s.p == '\t')) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
-        s.n--;
-    return s;
-}
-
-static struct mill_str aws_line(struct mill_str *rest)
-{
-    const char *end = memchr(rest->p, '\n', rest->n);
-    struct mill_str line = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
-    size_t used = line.n + (end ? 1 : 0);
-
-    rest->p += used;
-    rest->n -= used;
-    return aws_trim(line);
+    failed = mill_buf_add_file(out, path);
+    if (failed)
+        return mill_fail(err, failed == ENOENT ? MILL_E_NOENT : MILL_E_CONFIG, "aws", "%s: %s",
+                         path, mill_errno_text(failed, why, sizeof why));
+    return MILL_OK;
 }
 
 enum mill_code mill_aws_profile(struct mill_str text, const char *section,
@@ -53,21 +25,22 @@ enum mill_code mill_aws_profile(struct mill_str text, const char *section,
     bool inside = false, other = false;
 
     while (text.n) {
-        struct mill_str line = aws_line(&text), key, value;
+        struct mill_str line = mill_str_trim(mill_str_take(&text, '\n')), key, value;
         const char *equals;
 
         if (!line.n || *line.p == '#' || *line.p == ';')
             continue;
         if (*line.p == '[') {
             inside = line.p[line.n - 1] == ']' &&
-                     mill_str_is(aws_trim((struct mill_str){line.p + 1, line.n - 2}), section);
+                     mill_str_is(mill_str_trim((struct mill_str){line.p + 1, line.n - 2}), section);
             continue;
         }
         equals = memchr(line.p, '=', line.n);
         if (!inside || !equals)
             continue;
-        key = aws_trim((struct mill_str){line.p, (size_t)(equals - line.p)});
-        value = aws_trim((struct mill_str){equals + 1, (size_t)(line.p + line.n - equals) - 1});
+        key = mill_str_trim((struct mill_str){line.p, (size_t)(equals - line.p)});
+        value =
+            mill_str_trim((struct mill_str){equals + 1, (size_t)(line.p + line.n - equals) - 1});
         if (mill_str_is(key, "aws_access_key_id"))
             mill_str_cut(value, out->key_id, sizeof out->key_id);
         else if (mill_str_is(key, "aws_secret_access_key"))

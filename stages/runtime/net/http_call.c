@@ -112,17 +112,6 @@ static void call_add_pair(struct http_call *c, struct mill_str name, struct mill
     c->pair_bytes += name.n + value.n;
 }
 
-static struct mill_str call_trim(const char *p, size_t n)
-{
-    while (n && isspace((unsigned char)*p)) {
-        p++;
-        n--;
-    }
-    while (n && isspace((unsigned char)p[n - 1]))
-        n--;
-    return (struct mill_str){p, n};
-}
-
 static size_t call_header(char *p, size_t size, size_t count, void *arg)
 {
     struct http_call *c = arg;
@@ -134,7 +123,8 @@ static size_t call_header(char *p, size_t size, size_t count, void *arg)
         mill_arena_reset(&c->mem);
     } else if (colon) {
         size_t at = (size_t)(colon - p);
-        call_add_pair(c, call_trim(p, at), call_trim(colon + 1, n - at - 1));
+        call_add_pair(c, mill_str_trim((struct mill_str){p, at}),
+                      mill_str_trim((struct mill_str){colon + 1, n - at - 1}));
     }
     return n;
 }
@@ -142,7 +132,7 @@ static size_t call_header(char *p, size_t size, size_t count, void *arg)
 /* A reply line of the SMTP server. */
 static void call_smtp_in(struct http_call *c, const char *p, size_t n)
 {
-    struct mill_str line = call_trim(p, n);
+    struct mill_str line = mill_str_trim((struct mill_str){p, n});
 
     if (!strcmp(c->command, "QUIT") || line.n < 3 || !isdigit((unsigned char)p[0]) ||
         !isdigit((unsigned char)p[1]) || !isdigit((unsigned char)p[2]))

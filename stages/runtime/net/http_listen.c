@@ -10,7 +10,6 @@
 #include "net/http_server_in.h"
 
 #include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -55,17 +54,13 @@ static enum mill_code server_address(const char *listen, struct sockaddr_storage
 
 static enum mill_code server_read_pem(const char *path, struct mill_buf *out, struct mill_err *err)
 {
-    FILE *f = fopen(path, "rb");
-    char chunk[4096];
-    size_t n;
-    bool bad = !f;
+    char why[128];
+    int failed = mill_buf_add_file(out, path);
 
-    while (!bad && (n = fread(chunk, 1, sizeof chunk, f)) > 0)
-        mill_buf_add(out, chunk, n);
-    bad = bad || ferror(f) || out->failed || !out->n;
-    if (f)
-        fclose(f);
-    return bad ? mill_fail(err, MILL_E_CONFIG, "tls", "%s cannot be read", path) : MILL_OK;
+    if (failed || !out->n)
+        return mill_fail(err, MILL_E_CONFIG, "tls", "%s cannot be read: %s", path,
+                         failed ? mill_errno_text(failed, why, sizeof why) : "it is empty");
+    return MILL_OK;
 }
 
 /* The library logs to stderr by itself unless told otherwise; a refused request is no news. */
