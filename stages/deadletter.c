@@ -25,7 +25,7 @@ struct deadletter_conf {
 /** Class → how often it is tried. A class that is not here is not tried again. */
 static const struct policy {
     const char *cls;
-    size_t cap_off;   /**< of the option with the highest attempt count; 0 for no cap */
+    size_t cap_off;   /**< of the option with the highest attempt count; SIZE_MAX for no cap */
     int64_t first_ms; /**< wait before the second attempt */
 } policies[] = {
     {"transient", offsetof(struct deadletter_conf, transient_attempts), 10000},

@@ -28,7 +28,6 @@ static const char *display_unquote(struct mill_str name, struct mill_arena *aren
                                    struct mill_str *out)
 {
     struct mill_str inside = {name.p + 1, name.n - 2};
-    struct mill_str copy;
     char *to;
     size_t n = 0;
 
@@ -36,9 +35,8 @@ static const char *display_unquote(struct mill_str name, struct mill_arena *aren
         *out = inside;
         return NULL;
     }
-    copy = mill_arena_dup(arena, inside);
     to = mill_arena_alloc(arena, inside.n);
-    if (!copy.p || !to)
+    if (!to)
         return mill_why_nomem;
     for (size_t i = 0; i < inside.n; i++) {
         if (inside.p[i] == '\\')

@@ -100,7 +100,9 @@ enum mill_code mill_ledger_look(struct mill_table *table, int32_t partition,
     rc = mill_table_each(table, partition, (struct mill_str){prefix, message_id.n + 1}, look_each,
                          &look, err);
     if (look.nomem)
-        return mill_fail(err, MILL_E_NOMEM, "ledger", "out of memory");
+        rc = mill_fail(err, MILL_E_NOMEM, "ledger", "out of memory");
+    if (rc)
+        *out = (struct mill_ledger_view){0}; /* half a view points into records that are gone */
     return rc;
 }
 

@@ -26,7 +26,7 @@ struct mill_ledger_view {
  */
 bool mill_ledger_fold(struct mill_ledger_view *view, const struct mill_ledger *record,
                       struct mill_arena *mem) MILL_NODISCARD;
-/** @brief Read a message's records out of the table. @own out in mem
+/** @brief Read a message's records out of the table. @own out in mem, empty on failure
  *  @param skip_attempt an attempt of which the caller knows more than the table; 0 = none
  *  @return MILL_OK (also when there are none); what mill_table_each returns; MILL_E_NOMEM */
 enum mill_code mill_ledger_look(struct mill_table *table, int32_t partition,

@@ -1,7 +1,9 @@
 /** @file mime.c  @brief See mime.h. */
 #include "send/mime.h"
-#include "send/message_id.h"
 #include <gmime/gmime.h>
+#include <pthread.h>
+
+static pthread_once_t mime_once = PTHREAD_ONCE_INIT;
 
 /** Written from the message's own fields, by us: a header of the request may not speak for them. */
 static const char *const ours[] = {
@@ -294,15 +296,11 @@ static enum mill_code write_out(GMimeMessage *mime, struct mill_buf *out, struct
 enum mill_code mill_mime_build(const struct mill_message *m, int64_t now_us, struct mill_buf *out,
                                struct mill_err *err)
 {
-    static bool started;
     GMimeMessage *mime = NULL;
     GMimeObject *content = NULL;
     enum mill_code rc = MILL_OK;
 
-    if (!started) {
-        g_mime_init();
-        started = true;
-    }
+    pthread_once(&mime_once, g_mime_init);
     mime = g_mime_message_new(TRUE);
     rc = add_head(mime, m, now_us, err);
     if (rc)

@@ -38,19 +38,13 @@ static enum mill_code routes_account(const struct send_conf *conf, const struct 
 enum mill_code send_routes_open(struct send_state *st, const struct send_conf *conf,
                                 struct mill_err *err)
 {
-    const char *at = conf->providers;
+    struct mill_str rest = mill_str(conf->providers);
 
-    while (at && *at) {
-        size_t n = strcspn(at, ",");
-        struct mill_str name = {at, n};
-        const struct mill_provider *p = NULL;
+    while (rest.n) {
+        struct mill_str name = mill_str_trim(mill_str_take(&rest, ','));
+        const struct mill_provider *p = mill_provider_find(name);
         enum mill_code rc = MILL_OK;
 
-        while (name.n && name.p[0] == ' ')
-            name.p++, name.n--;
-        while (name.n && name.p[name.n - 1] == ' ')
-            name.n--;
-        p = mill_provider_find(name);
         if (!p || st->routes_n == SEND_ROUTES_MAX) {
             return mill_fail(err, MILL_E_CONFIG, "providers", "\"%.*s\" is not known, or too many",
                              MILL_FMT(name));
@@ -59,7 +53,6 @@ enum mill_code send_routes_open(struct send_state *st, const struct send_conf *c
         if (rc)
             return rc;
         st->routes[st->routes_n++].provider = p;
-        at += n + (at[n] == ',');
     }
     return st->routes_n ? MILL_OK : mill_fail(err, MILL_E_CONFIG, "providers", "none given");
 }

@@ -31,10 +31,19 @@ static bool json_too_deep(struct mill_str s)
     return false;
 }
 
+const char *mill_json_why(json_error_t *e)
+{
+    char *near = strstr(e->text, " near ");
+
+    if (near)
+        *near = '\0';
+    return e->text;
+}
+
 enum mill_code mill_json_parse(struct mill_str text, json_t **out, struct mill_err *err)
 {
     json_error_t je;
-    char where[32], *near;
+    char where[32];
 
     *out = NULL;
     if (json_too_deep(text))
@@ -44,12 +53,8 @@ enum mill_code mill_json_parse(struct mill_str text, json_t **out, struct mill_e
         return MILL_OK;
     if (json_error_code(&je) == json_error_out_of_memory)
         return mill_fail(err, MILL_E_NOMEM, "json", "out of memory");
-    /* jansson quotes the input there, and that may be a secret or an address. */
-    near = strstr(je.text, " near ");
-    if (near)
-        *near = '\0';
     snprintf(where, sizeof where, "%d:%d", je.line, je.column);
-    return mill_fail(err, MILL_E_DATA, where, "no JSON: %s", je.text);
+    return mill_fail(err, MILL_E_DATA, where, "no JSON: %s", mill_json_why(&je));
 }
 
 struct mill_str mill_json_text(const json_t *v)

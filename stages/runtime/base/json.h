@@ -14,6 +14,9 @@
 /** @brief Parse with our limits. @return MILL_OK, MILL_E_DATA (where = line:column). @own new */
 enum mill_code mill_json_parse(struct mill_str text, json_t **out,
                                struct mill_err *err) MILL_NODISCARD;
+/** @brief What jansson says is wrong, without the input that it quotes: that may be a secret or an
+ *  address. @own borrowed from e, which is changed */
+const char *mill_json_why(json_error_t *e);
 /** @brief A string member, absent if missing or no string. @own borrowed from o */
 struct mill_str mill_json_str(const json_t *o, const char *key);
 /** @brief A string value (not a member). @own borrowed from v */

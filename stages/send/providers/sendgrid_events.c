@@ -6,10 +6,10 @@
  * a string or a list), so nothing but the outer form is insisted on: a strange field is a missing
  * field. Duplicate keys are taken as the parser takes them: the last one wins.
  */
+#include "base/json.h"
 #include "mail/ids.h"
 #include "send/message_id.h"
 #include "send/providers/sendgrid.h"
-#include <jansson.h>
 #include <math.h>
 
 #define WHERE "callback.body"
@@ -31,17 +31,10 @@ static const struct {
     {"group_resubscribe", MILL_EVENT_RESUBSCRIBED},
 };
 
-static struct mill_str text_of(const json_t *v)
-{
-    if (!json_is_string(v))
-        return (struct mill_str){NULL, 0};
-    return (struct mill_str){json_string_value(v), json_string_length(v)};
-}
-
 /** A string member that says something: "" is how some accounts write "none". */
 static struct mill_str member(const json_t *o, const char *key)
 {
-    struct mill_str s = text_of(json_object_get(o, key));
+    struct mill_str s = mill_json_str(o, key);
     return s.n ? s : (struct mill_str){NULL, 0};
 }
 
@@ -94,7 +87,8 @@ static json_t *parse_at(struct mill_str body, size_t at, size_t *end, struct mil
     }
     o = json_loadb(body.p + at, body.n - at, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &why);
     if (!o) {
-        mill_fail(err, MILL_E_DATA, WHERE, "byte %zu: %s", at + (size_t)why.position, why.text);
+        mill_fail(err, MILL_E_DATA, WHERE, "byte %zu: %s", at + (size_t)why.position,
+                  mill_json_why(&why));
         return NULL;
     }
     *end = at + (size_t)why.position;
@@ -148,7 +142,7 @@ enum mill_code mill_sendgrid_split(struct mill_str body, mill_split_fn each, voi
 /** Seconds, or milliseconds where the number is too large for seconds; number or string. */
 static int64_t time_us(const json_t *v)
 {
-    struct mill_str s = text_of(v);
+    struct mill_str s = mill_json_text(v);
     double t = json_is_number(v) ? json_number_value(v) : 0;
     int64_t i = 0;
 
@@ -167,8 +161,8 @@ static struct mill_opt_bool flag(const json_t *v)
         return (struct mill_opt_bool){true, json_is_true(v)};
     if (json_is_integer(v))
         return (struct mill_opt_bool){true, json_integer_value(v) != 0};
-    if (mill_str_is(text_of(v), "true") || mill_str_is(text_of(v), "false"))
-        return (struct mill_opt_bool){true, mill_str_is(text_of(v), "true")};
+    if (mill_str_is(mill_json_text(v), "true") || mill_str_is(mill_json_text(v), "false"))
+        return (struct mill_opt_bool){true, mill_str_is(mill_json_text(v), "true")};
     return (struct mill_opt_bool){false, false};
 }
 
@@ -182,7 +176,7 @@ static bool categories(const json_t *v, struct mill_arena *mem, struct mill_strs
         return false;
     *out = (struct mill_strs){list, 0};
     for (size_t i = 0; i < n; i++) {
-        struct mill_str s = text_of(json_is_array(v) ? json_array_get(v, i) : v);
+        struct mill_str s = mill_json_text(json_is_array(v) ? json_array_get(v, i) : v);
         if (!s.n)
             continue;
         list[out->n] = mill_arena_dup(mem, s);
