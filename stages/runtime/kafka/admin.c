@@ -16,14 +16,17 @@ enum mill_code mill_admin_new(struct mill_admin **out, const struct mill_kafka_c
                               uint32_t timeout_ms, struct mill_err *err)
 {
     struct mill_admin *a = calloc(1, sizeof *a);
-    rd_kafka_conf_t *rc = a ? mill_rd_conf(RD_KAFKA_PRODUCER, conf, NULL, err) : NULL;
+    rd_kafka_conf_t *rc;
 
     *out = NULL;
+    if (!a)
+        return mill_fail(err, MILL_E_NOMEM, "admin", "out of memory");
+    rc = mill_rd_conf(RD_KAFKA_PRODUCER, conf, NULL, err);
     if (rc)
         a->rk = mill_rd_new(RD_KAFKA_PRODUCER, rc, err);
-    if (!a || !a->rk) {
-        free(a);
-        return a ? MILL_E_CONFIG : mill_fail(err, MILL_E_NOMEM, "admin", "out of memory");
+    if (!a->rk) {
+        mill_admin_free(a);
+        return MILL_E_CONFIG;
     }
     a->queue = rd_kafka_queue_new(a->rk);
     a->timeout_ms = timeout_ms;

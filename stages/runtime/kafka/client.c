@@ -2,7 +2,6 @@
 #include "kafka/rdkafka_int.h"
 
 #include "base/log.h"
-#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -93,6 +92,7 @@ rd_kafka_conf_t *mill_rd_conf(rd_kafka_type_t type, const struct mill_kafka_conf
 {
     rd_kafka_conf_t *rc = rd_kafka_conf_new();
     enum mill_code code = MILL_OK;
+    struct mill_arena mem = {0}; /* NUL-terminated copies: a PEM is of any length */
 
     rd_kafka_conf_set_log_cb(rc, client_log);
     rd_kafka_conf_set_error_cb(rc, client_error);
@@ -110,11 +110,12 @@ rd_kafka_conf_t *mill_rd_conf(rd_kafka_type_t type, const struct mill_kafka_conf
     for (; !code && props && props->name; props++)
         code = mill_rd_set(rc, props->name, props->value, err);
     for (size_t i = 0; !code && i < conf->rdkafka.n; i++) {
-        char name[128], value[2048];
-        mill_str_cut(conf->rdkafka.v[i].key, name, sizeof name);
-        mill_str_cut(conf->rdkafka.v[i].value, value, sizeof value);
-        code = mill_rd_set(rc, name, value, err);
+        const char *name = mill_arena_dup(&mem, conf->rdkafka.v[i].key).p;
+        const char *value = mill_arena_dup(&mem, conf->rdkafka.v[i].value).p;
+        code = name && value ? mill_rd_set(rc, name, value, err)
+                             : mill_fail(err, MILL_E_NOMEM, "rdkafka", "out of memory");
     }
+    mill_arena_release(&mem);
     if (code) {
         rd_kafka_conf_destroy(rc);
         return NULL;
