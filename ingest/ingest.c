@@ -9,12 +9,9 @@
  */
 #include "app.h"
 
-#include "base/clock.h"
 #include "base/log.h"
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 enum { INGEST_TICK_MS = 200 };

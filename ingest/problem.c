@@ -5,7 +5,6 @@
 #include "problem.h"
 
 #include "base/hash.h"
-#include <stdio.h>
 
 enum { PROBLEM_MAX_BYTES = 1 << 20 };
 

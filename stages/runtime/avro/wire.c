@@ -1,6 +1,5 @@
 #include "avro/wire.h"
 
-#include "base/json.h"
 #include "base/text.h"
 
 bool mill_wire_long_slow(struct mill_wire *w, int64_t *v)

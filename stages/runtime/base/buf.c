@@ -117,10 +117,8 @@ int mill_buf_add_file(struct mill_buf *b, const char *path)
     if (!f)
         return errno;
     while (!rc && (n = fread(chunk, 1, sizeof chunk, f)) > 0) {
-        if (n > b->cap - b->n)
-            rc = EFBIG;
-        else if (!mill_buf_add(b, chunk, n))
-            rc = ENOMEM;
+        if (!mill_buf_add(b, chunk, n))
+            rc = b->nomem ? ENOMEM : EFBIG;
     }
     if (ferror(f))
         rc = EIO;

@@ -130,12 +130,15 @@ static void line_write(struct line *l)
 
 void mill_log(enum mill_level lvl, const char *ev, const struct mill_kv *kv, const char *fmt, ...)
 {
-    struct line l = {.p = "{", .n = 1};
+    struct line l;
     char text[LOG_TEXT];
     va_list ap;
 
     if (!mill_log_on(lvl))
         return;
+    l.p[0] = '{';
+    l.n = 1;
+    l.cut = false;
     line_str(&l, "ts", mill_str(mill_time_text(mill_now_us(), text, sizeof text)));
     line_str(&l, "lvl", mill_str(level_names[lvl]));
     line_str(&l, "stage", mill_str(atomic_load(&log_stage)));

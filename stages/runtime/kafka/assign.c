@@ -1,6 +1,5 @@
 /* Assignments: where a partition begins, what is checked before its first record, and the way back.
  */
-#include "base/clock.h"
 #include "kafka/run.h"
 
 #include <stdlib.h>

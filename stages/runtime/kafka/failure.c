@@ -2,8 +2,6 @@
 #include "base/clock.h"
 #include "kafka/run.h"
 
-#include <stdio.h>
-
 enum { REPLACED_MAX = 16, CUT_BYTES = 64 << 10, BATCH_BYTES = 1000000 };
 
 static const char *failure_class(enum mill_verdict v, const struct mill_err *err)

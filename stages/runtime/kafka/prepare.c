@@ -1,8 +1,6 @@
 /* From a Kafka message to the record a stage sees. */
 #include "kafka/run.h"
 
-#include <stdio.h>
-
 static uint32_t prepare_attempt(const struct mill_record *in)
 {
     int64_t n;

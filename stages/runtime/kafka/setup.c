@@ -1,5 +1,4 @@
 /* What a stage needs before its first record, made in order, and taken apart in reverse. */
-#include "base/clock.h"
 #include "base/hash.h"
 #include "kafka/admin.h"
 #include "kafka/run.h"

@@ -11,7 +11,6 @@
 #include "net/s3_in.h"
 #include "net/url.h"
 #include "net/xml.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
