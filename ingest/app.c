@@ -18,6 +18,8 @@ enum {
     APP_FLUSH_MS = 250,  /* for the last answers to leave their sockets */
     APP_EXTRA_MS = 2000, /* of flushing, when the drain time is over */
     APP_HEALTH_BYTES = 1 << 18,
+    APP_PROPS = 2,              /* librdkafka's properties that follow our options */
+    APP_BESIDE_BYTES = 2 << 20, /* of a record beside its value, and of others in its batch */
 };
 
 extern const char ingest_openapi[];
@@ -224,19 +226,23 @@ static enum mill_code app_publisher(struct ingest *app, struct mill_err *err)
         .desc = {&mill_request_desc, &mill_callback_desc},
         .record_max_bytes = c->record_max_bytes,
     };
-    char ms[24];
     struct mill_pair *props =
-        mill_arena_calloc(&app->arena, c->common.rdkafka.n + 1, sizeof *props);
+        mill_arena_calloc(&app->arena, c->common.rdkafka.n + APP_PROPS, sizeof *props);
 
     snprintf(app->client_id, sizeof app->client_id, "mill.ingest.%s", c->common.instance);
-    snprintf(ms, sizeof ms, "%llu", (unsigned long long)c->ack_timeout_ms);
     if (!props)
         return mill_fail(err, MILL_E_NOMEM, "rdkafka", "out of memory");
-    props[0] = (struct mill_pair){MILL_STR("delivery.timeout.ms"),
-                                  mill_arena_dup(&app->arena, mill_str(ms))};
+    props[0] = (struct mill_pair){
+        MILL_STR("delivery.timeout.ms"),
+        mill_arena_printf(&app->arena, "%llu", (unsigned long long)c->ack_timeout_ms)};
+    /* A record that we let in must fit into the producer, with its key and headers. */
+    props[1] = (struct mill_pair){
+        MILL_STR("message.max.bytes"),
+        mill_arena_printf(&app->arena, "%llu",
+                          (unsigned long long)(c->record_max_bytes + APP_BESIDE_BYTES))};
     if (c->common.rdkafka.n) /* the user's come later and win */
-        memcpy(props + 1, c->common.rdkafka.v, c->common.rdkafka.n * sizeof *props);
-    conf.kafka.rdkafka = (struct mill_map){props, c->common.rdkafka.n + 1};
+        memcpy(props + APP_PROPS, c->common.rdkafka.v, c->common.rdkafka.n * sizeof *props);
+    conf.kafka.rdkafka = (struct mill_map){props, c->common.rdkafka.n + APP_PROPS};
     return ingest_publisher_new(&app->publisher, &conf, app->metrics, err);
 }
 

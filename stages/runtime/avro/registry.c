@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "net/http_client.h"
+#include "net/url.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -245,18 +246,11 @@ enum mill_code mill_registry_schema(struct mill_registry *r, int32_t id, struct 
 static enum mill_code registry_path(char *path, size_t size, const char *before,
                                     const char *subject, const char *after, struct mill_err *err)
 {
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
     struct mill_buf b;
 
     mill_buf_init(&b, size - 1);
     mill_buf_puts(&b, before);
-    for (const char *p = subject; *p; p++) {
-        if (strchr(plain, *p))
-            mill_buf_putc(&b, *p);
-        else
-            mill_buf_printf(&b, "%%%02X", (unsigned)(unsigned char)*p);
-    }
+    mill_url_encode(&b, mill_str(subject), "");
     mill_buf_puts(&b, after);
     bool good = !b.failed;
     mill_str_cut(mill_buf_view(&b), path, size);
