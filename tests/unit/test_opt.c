@@ -404,6 +404,37 @@ static void secret_case(void **state)
     mill_opts_free(o);
 }
 
+/* What cannot be a secret is not taken for a part of one; the message does not show it. */
+static void secret_refused(void **state)
+{
+    static char large[(64 << 10) + 1];
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *why;
+    } rows[] = {{"hunter\0two", 10, "not text"}, {large, sizeof large, "over 64 KiB"}};
+    char flag[128];
+    struct run run = {.args = {flag}};
+
+    (void)state;
+    memset(large, 'x', sizeof large);
+    snprintf(flag, sizeof flag, "--api-key=@%s", key_path);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        FILE *f = fopen(key_path, "w");
+        struct mill_opts *o = NULL;
+        struct conf conf = {0};
+        struct mill_err err = {0};
+        enum mill_opt_mode mode;
+        assert_non_null(f);
+        assert_int_equal(fwrite(rows[i].bytes, 1, rows[i].n, f), rows[i].n);
+        fclose(f);
+        assert_int_equal(load(&run, &o, &conf, &mode, &err), MILL_E_CONFIG);
+        assert_non_null(strstr(err.text, rows[i].why));
+        assert_null(strstr(err.text, "hunter"));
+        mill_opts_free(o);
+    }
+}
+
 static void opt_required(void **state)
 {
     static const char *const args[] = {"x", "--topic=", "--topic=t"};
@@ -508,7 +539,7 @@ int main(void)
 {
     const struct CMUnitTest opt_tests[] = {
         cmocka_unit_test(opt_values), cmocka_unit_test(opt_required), cmocka_unit_test(opt_texts),
-        cmocka_unit_test(opt_no_memory)};
+        cmocka_unit_test(opt_no_memory), cmocka_unit_test(secret_refused)};
     int failed;
 
     snprintf(dir, sizeof dir, "%s/mill-opt-%ld", P_tmpdir, (long)getpid());
