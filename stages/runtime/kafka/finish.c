@@ -43,7 +43,7 @@ static void finish_lost(struct mill_ctx *ctx)
     if (ctx->spec->on_batch && run_txn_commit(ctx, NULL) == RUN_TXN_EXIT)
         return;
     run_batch_reset(ctx);
-    ctx->rewind = true;
+    ctx->lost = true;
 }
 
 void run_finish_batch(struct mill_ctx *ctx, bool offsets)
@@ -97,7 +97,7 @@ bool run_commit_unmoved(struct mill_ctx *ctx)
     if (end == RUN_TXN_LOST) {
         /* Nothing was called yet: nothing to tell. */
         run_batch_reset(ctx);
-        ctx->rewind = true;
+        ctx->lost = true;
     }
     return end == RUN_TXN_OK;
 }

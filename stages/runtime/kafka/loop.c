@@ -331,6 +331,15 @@ static void loop_between(struct mill_ctx *ctx)
     run_measure(ctx);
 }
 
+/* The group has moved on without telling us by a rebalance yet. What was done is dropped or written
+ * as evidence; a new process joins afresh, at the committed offsets. Going back within this one was
+ * tried: after an outage of the broker it could wait for the group's answer for ever. */
+static void loop_lost(struct mill_ctx *ctx)
+{
+    mill_log(MILL_WARN, "group_moved_on", NULL, "the group refused our offsets; starting anew");
+    run_exit(ctx, MILL_EXIT_TEMP);
+}
+
 void run_loop(struct mill_ctx *ctx)
 {
     while (ctx->exit_code < 0 && !run_stopping(ctx)) {
@@ -342,8 +351,8 @@ void run_loop(struct mill_ctx *ctx)
         ended = (ctx->items_n || ctx->outputs_n) && (dry || loop_full(ctx));
         if (ended)
             run_finish_batch(ctx, true);
-        if (ctx->rewind)
-            run_rewind(ctx);
+        if (ctx->lost)
+            loop_lost(ctx);
         if (dry || ended || ctx->spec->sink)
             loop_between(ctx);
     }

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+enum { TEARDOWN_S = 20 };
 
 #define OFF(member) offsetof(struct run_conf, member)
 static const struct mill_opt main_opts[] = {
@@ -152,6 +155,9 @@ static int main_run(struct mill_ctx *ctx, bool check_only)
     } else {
         run_loop(ctx);
     }
+    /* A client that the group has lost may hang in its close: the alarm's default action ends it.
+     */
+    alarm(TEARDOWN_S + (unsigned)(ctx->common.drain_ms / 1000));
     run_teardown(ctx);
     mill_log(MILL_INFO, "end", MILL_KV(MILL_KI("code", ctx->exit_code < 0 ? 0 : ctx->exit_code)),
              "ended");

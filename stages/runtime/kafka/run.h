@@ -151,7 +151,7 @@ struct mill_ctx {
     bool emit_failed; /**< an emit of the current record failed */
     const struct mill_record *current;
     int64_t wait_until_ms; /**< mill_wait_until() of the current record */
-    bool rewind;           /**< the batch was dropped: back to the committed offsets */
+    bool lost;             /**< the group refused the batch: our partitions are gone */
     int64_t stop_since_ms; /**< when the drain began; 0 = running */
 
     int exit_code; /**< -1 while running */
@@ -238,8 +238,6 @@ bool run_overdue(struct mill_ctx *ctx);
 /* assign.c: */
 void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t *list,
                    void *opaque);
-/** @brief Back to the committed offsets of what is assigned. */
-void run_rewind(struct mill_ctx *ctx);
 struct run_part *run_part_find(struct mill_ctx *ctx, const char *topic, int32_t partition);
 void run_parts_clear(struct mill_ctx *ctx);
 
