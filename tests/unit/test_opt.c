@@ -412,7 +412,7 @@ static void secret_refused(void **state)
         const char *bytes;
         size_t n;
         const char *why;
-    } rows[] = {{"hunter\0two", 10, "not text"}, {large, sizeof large, "over 64 KiB"}};
+    } rows[] = {{"hunter\0two", 10, "no text"}, {large, sizeof large, "too large"}};
     char flag[128];
     struct run run = {.args = {flag}};
 
