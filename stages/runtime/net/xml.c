@@ -139,8 +139,9 @@ enum mill_xml_event mill_xml_next(struct mill_xml *x, struct mill_str *out)
     if (!x->depth)
         return xml_bad(x);
     from = x->p;
-    while (x->p < x->end && *x->p != '<')
-        x->p++;
+    for (; x->p < x->end && *x->p != '<'; x->p++)
+        if ((unsigned char)*x->p < ' ' && !xml_space(*x->p))
+            return xml_bad(x); /* XML has no control characters: a NUL would cut a secret short */
     *out = (struct mill_str){from, (size_t)(x->p - from)};
     return MILL_XML_TEXT;
 }
