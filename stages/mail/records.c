@@ -1,24 +1,10 @@
 /* Tables from records.h to schemas/NAME.avsc; mill_codec_new checks each row against the schema. */
 #include "mail/records.h"
+#include "mail/rows.h"
 
 /* MillEmbed.cmake compiles each schema in under this name. */
 extern const char mill_avsc_request[], mill_avsc_message[], mill_avsc_ledger[], mill_avsc_status[],
     mill_avsc_callback[], mill_avsc_callback_event[], mill_avsc_event[];
-
-/* Most Avro fields have the name of their member. */
-#define ROW(type, member, k)                                                                       \
-    {                                                                                              \
-        .name = #member, .kind = (k), .off = offsetof(struct type, member)                         \
-    }
-#define SUB(type, member, k, d)                                                                    \
-    {                                                                                              \
-        .name = #member, .kind = (k), .off = offsetof(struct type, member), .sub = (d)             \
-    }
-#define ENUM(type, member, symbols)                                                                \
-    {                                                                                              \
-        .name = #member, .kind = MILL_ENUM, .off = offsetof(struct type, member),                  \
-        .names = (symbols)                                                                         \
-    }
 
 static const struct mill_field address_fields[] = {
     ROW(mill_address, email, MILL_STRING),
@@ -184,14 +170,25 @@ const struct mill_desc mill_ledger_desc = {
 };
 
 static const char *const state_names[] = {
-    [MILL_STATE_OTHER] = "OTHER",         [MILL_STATE_ACCEPTED] = "ACCEPTED",
-    [MILL_STATE_VALID] = "VALID",         [MILL_STATE_REJECTED] = "REJECTED",
-    [MILL_STATE_SENDING] = "SENDING",     [MILL_STATE_SENT] = "SENT",
-    [MILL_STATE_RETRYING] = "RETRYING",   [MILL_STATE_UNKNOWN] = "UNKNOWN",
-    [MILL_STATE_DELIVERED] = "DELIVERED", [MILL_STATE_BOUNCED] = "BOUNCED",
-    [MILL_STATE_FAILED] = "FAILED",       [MILL_STATE_EXPIRED] = "EXPIRED",
-    [MILL_STATE_CANCELLED] = "CANCELLED", [MILL_STATE_DUPLICATE] = "DUPLICATE",
-    [MILL_STATE_HELD] = "HELD",           NULL,
+    [MILL_STATE_OTHER] = "OTHER",
+    [MILL_STATE_ACCEPTED] = "ACCEPTED",
+    [MILL_STATE_VALID] = "VALID",
+    [MILL_STATE_REJECTED] = "REJECTED",
+    [MILL_STATE_SENDING] = "SENDING",
+    [MILL_STATE_SENT] = "SENT",
+    [MILL_STATE_RETRYING] = "RETRYING",
+    [MILL_STATE_UNKNOWN] = "UNKNOWN",
+    [MILL_STATE_DELIVERED] = "DELIVERED",
+    [MILL_STATE_BOUNCED] = "BOUNCED",
+    [MILL_STATE_FAILED] = "FAILED",
+    [MILL_STATE_EXPIRED] = "EXPIRED",
+    [MILL_STATE_CANCELLED] = "CANCELLED",
+    [MILL_STATE_DUPLICATE] = "DUPLICATE",
+    [MILL_STATE_HELD] = "HELD",
+    [MILL_STATE_SCHEDULED] = "SCHEDULED",
+    [MILL_STATE_TOO_LATE] = "TOO_LATE",
+    [MILL_STATE_SUPPRESSED] = "SUPPRESSED",
+    NULL,
 };
 static const struct mill_field status_fields[] = {
     ROW(mill_status, message_id, MILL_STRING),

@@ -108,7 +108,7 @@ enum mill_outcome {
     MILL_OUTCOME_CREDENTIAL, /**< the provider refuses us, not this message */
 };
 
-/** mail.ledger (compacted). Key: message_id/attempt/writer. */
+/** mail.ledger (compacted). Key: message_id/attempt/writer; a CLAIM's is request_id/claim. */
 struct mill_ledger {
     struct mill_str message_id;
     int kind; /**< enum mill_ledger_kind */
@@ -121,6 +121,7 @@ struct mill_ledger {
     struct mill_strs categories;
     struct mill_map metadata;
     int64_t accepted_at;
+    struct mill_str resend_id; /**< absent: the mail itself */
 };
 extern const struct mill_desc mill_ledger_desc;
 
@@ -140,6 +141,9 @@ enum mill_state {
     MILL_STATE_CANCELLED,
     MILL_STATE_DUPLICATE,
     MILL_STATE_HELD,
+    MILL_STATE_SCHEDULED,
+    MILL_STATE_TOO_LATE,
+    MILL_STATE_SUPPRESSED,
 };
 
 /** mail.status: what has become of a mail. Key: message_id (or request_id before there is one). */
