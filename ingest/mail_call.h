@@ -1,0 +1,50 @@
+/**
+ * @file mail_call.h
+ * @brief One POST of mail, from its first look to its answer; shared by mail_api.c (the call),
+ *        mail_item.c (each mail of it) and mail_answer.c.
+ *
+ * Model: the call lives in its exchange's arena. Its items are judged and queued on the handler's
+ * thread; each is settled on the producer's; whoever settles the last one answers.
+ */
+#ifndef INGEST_MAIL_CALL_H
+#define INGEST_MAIL_CALL_H
+
+#include "app.h"
+
+#include "header.h"
+#include "mail/ids.h"
+
+/** One mail request of a call. */
+struct mail_item {
+    struct ingest_ticket ticket;
+    struct mail_call *call;
+    char id[MILL_UUID_TEXT];
+    size_t messages;             /**< personalizations */
+    enum ingest_problem problem; /**< 0 = accepted */
+    struct mill_str detail;
+    const struct ingest_wrong *wrong;
+    size_t wrong_n;
+};
+
+struct mail_call {
+    struct ingest *app;
+    struct mill_exchange *x;
+    bool batch;
+    enum ingest_media media;
+    struct ingest_identity who;
+    char key[INGEST_KEY_MAX + 1]; /**< "" = none was sent */
+    struct ingest_trace trace;
+    int64_t accepted_at;
+    struct mail_item *items;
+    size_t n;
+    atomic_size_t waiting; /**< items in the broker's hands, and one for ourselves while we queue */
+};
+
+/** @brief Refuse the whole call; it is gone afterwards. */
+void ingest_mail_refuse(struct mail_call *call, enum ingest_problem p, struct mill_str detail);
+/** @brief Judge one item and hand it to the broker; what is wrong with it is in the item. */
+void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text);
+/** @brief One item, or we ourselves, need the call no longer; the last one answers. @thread any */
+void ingest_mail_settle(struct mail_call *call);
+
+#endif
