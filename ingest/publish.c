@@ -7,6 +7,7 @@
 #include "avro/codec.h"
 #include "avro/registry.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "metrics.h"
 #include <pthread.h>
@@ -236,6 +237,7 @@ static void publish_done(void *arg, enum mill_delivery d, int32_t partition, int
 
     (void)partition;
     (void)offset;
+    MILL_FAULT_POINT("ingest.after-ack");
     mill_metric_add(p->metrics, M_RECORDS, (size_t)d, 1);
     mill_metric_observe(p->metrics, M_ACK, 0, (double)(mill_tick_ms() - t->sent_ms) / 1000.0);
     if (d == MILL_DELIVERED)
@@ -299,6 +301,7 @@ enum ingest_publish ingest_publish_send(struct ingest_publisher *p, enum ingest_
     rc = publish_encode(p, s, port, value, err);
     if (rc != INGEST_QUEUED)
         goto out;
+    MILL_FAULT_POINT("ingest.before-produce");
     pthread_rwlock_rdlock(&p->gate);
     rc = INGEST_AWAY;
     if (p->producer)

@@ -1,6 +1,7 @@
 /* From a frozen range to objects: plan, upload, commit; and what to do when one of them fails. */
 #include "sink_parquet/range.h"
 
+#include "base/fault.h"
 #include "base/hash.h"
 
 #include <stdio.h>
@@ -184,6 +185,7 @@ static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct
         rc = roll_same(s, key, meta.value, err);
     if (rc)
         return rc == MILL_E_STATE || rc == MILL_E_NOMEM ? rc : MILL_E_IO;
+    MILL_FAULT_POINT("sink.after-put");
     mill_count(ctx, SINK_M_OBJECTS, how, 1);
     mill_count(ctx, SINK_M_BYTES, 0, how == MILL_S3_CREATED ? bytes.n : 0);
     mill_log(MILL_INFO, "object_put",
@@ -286,8 +288,12 @@ enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct
         return MILL_DONE;
     if (p->state == SINK_PLAN && roll_commit(ctx, p, p->start, &p->plan, p->plan_text, err))
         p->state = SINK_UPLOAD;
+    if (p->state == SINK_UPLOAD)
+        MILL_FAULT_POINT("sink.after-plan");
     if (p->state == SINK_UPLOAD && roll_upload_step(ctx, p, err) != MILL_DONE)
         return MILL_STOP;
+    if (p->state == SINK_COMMIT)
+        MILL_FAULT_POINT("sink.before-commit");
     if (p->state != SINK_COMMIT || !roll_commit_done(ctx, p, p->plan.end, 0, err))
         return MILL_DONE;
     sink_part_reset(s, p, p->plan.end);

@@ -1,6 +1,7 @@
 /** @file dispatch.c  @brief See dispatch.h. */
 #include "send/dispatch.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include <stdlib.h>
 
 struct send_dispatch {
@@ -103,6 +104,7 @@ static void dispatch_done(void *arg, const struct mill_http_reply *reply)
     struct in_flight *f = arg;
     struct send_job *job = f->job;
 
+    MILL_FAULT_POINT("send.after-reply");
     job->route->provider->classify(reply, &job->mem, &job->answer);
     job->took_ms = reply->took_ms;
     mill_buf_release(&job->call.body); /* it may be large, and is not needed any more */
@@ -118,6 +120,7 @@ static void dispatch_call(struct send_dispatch *d, struct send_job *job)
     struct mill_err err = {0};
     enum mill_code rc = MILL_E_NOMEM;
 
+    MILL_FAULT_POINT("send.before-call");
     if (f)
         rc = provider->build(&job->route->account, job->msg, mill_now_us(), &job->call, &err);
     if (!rc) {
@@ -170,6 +173,8 @@ void send_dispatch_run(struct send_dispatch *d, int wait_ms, bool draining)
     dispatch_start(d, draining);
     if (d->running)
         mill_http_poll(d->http, d->ended.head ? 0 : wait_ms);
+    if (d->running)
+        MILL_FAULT_POINT("send.during-call");
     dispatch_settle(d);
     dispatch_start(d, draining);
 }

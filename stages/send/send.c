@@ -18,6 +18,7 @@
  */
 #include "send/send.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -256,6 +257,7 @@ static enum mill_verdict send_on_batch(struct mill_ctx *ctx, const struct mill_r
     struct send_state *st = mill_state(ctx);
     struct send_deed *ended = NULL;
 
+    MILL_FAULT_POINT("send.before-intent");
     send_drop_unstarted(st);
     send_drop_jobs(st);
     st->jobs = calloc(n ? n : 1, sizeof(*st->jobs));

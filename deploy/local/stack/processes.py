@@ -64,10 +64,11 @@ def _sendgrid_key(i: Instance) -> Path:
 
 
 def write_conf(i: Instance, p: Process, known: dict[str, str]) -> Path:
-    """conf/common, conf/stage for all that the stage runtime runs, conf/<process>, then what the
-    topology says. A key that stands twice is an error that the process reports."""
+    """conf/common, conf/stage for all that the stage runtime runs, conf/<program>, conf/<process>,
+    then what the topology says. A key that stands twice is an error that the process reports."""
     mine = {**known, "STATUS_PORT": p.status_port}
-    templates = ["common"] + (["stage"] if p.kind != "ingest" else []) + [p.name]
+    templates = ["common"] + (["stage"] if p.kind != "ingest" else []) \
+        + [Path(p.program).name.removeprefix("mill-"), p.name]
     parts = [render.text(path, mine) for t in dict.fromkeys(templates)
              if (path := render.CONF / f"{t}.conf.in").exists()]
     lines = [f"in.{k} = {v}" for k, v in p.ports_in.items()]
@@ -94,6 +95,8 @@ def program(i: Instance, p: Process, known: dict[str, str]) -> Program:
            "AWS_SECRET_ACCESS_KEY": i.secret("s3_secret_key"),
            "AWS_REGION": "us-east-1"} if p.kind == "sink" else {}
     env |= passed_on(binary.name, os.environ)
+    if "MILL_FAULT_DIR" in os.environ:  # a test's: base/fault.h
+        env["MILL_FAULT_FILE"] = Path(os.environ["MILL_FAULT_DIR"], p.name)
     # The supervisor sees what changed by this, and `up` starts that process anew.
     env["SENDMILL_CONF_SHA256"] = sha256(conf)
     check = subprocess.run([binary, "--config", conf, "--check-config"], capture_output=True,

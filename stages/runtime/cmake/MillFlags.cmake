@@ -12,6 +12,8 @@ if(MILL_SANITIZE)
   target_compile_options(mill_flags INTERFACE -fsanitize=${mill_sanitize} -fno-sanitize-recover=all)
   target_link_options(mill_flags INTERFACE -fsanitize=${mill_sanitize})
 endif()
+# Ours only: neither a release nor who links the installed package has them.
+target_compile_definitions(mill_flags INTERFACE $<$<BOOL:${MILL_FAULT_POINTS}>:MILL_FAULT_POINTS>)
 if(MILL_FUZZ)
   target_compile_options(mill_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()

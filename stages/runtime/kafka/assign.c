@@ -1,6 +1,7 @@
 /* Assignments: where a partition begins, what is checked before its first record, and the way back.
  */
 #include "base/clock.h"
+#include "base/fault.h"
 #include "kafka/run.h"
 
 #include <stdlib.h>
@@ -216,6 +217,7 @@ static enum mill_code assign_start(struct mill_ctx *ctx, rd_kafka_topic_partitio
     enum mill_code code = assign_committed(ctx, list, err);
     rd_kafka_resp_err_t e;
 
+    MILL_FAULT_POINT("assign.after-committed");
     if (!code)
         code = assign_tables(ctx, list, err);
     run_parts_clear(ctx);

@@ -1,5 +1,6 @@
 /* The transaction: outputs, failures and offsets become visible together, or not at all. */
 #include "base/clock.h"
+#include "base/fault.h"
 #include "kafka/run.h"
 
 #include <stdio.h>
@@ -228,15 +229,18 @@ static rd_kafka_error_t *txn_try(struct mill_ctx *ctx,
         return rd_kafka_error_new(RD_KAFKA_RESP_ERR__FATAL, "the process is ending");
     if (ctx->refused)
         return rd_kafka_error_new(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "an output is too large");
+    MILL_FAULT_POINT("commit.before-offsets");
     if (offsets && offsets->cnt) {
         while ((e = rd_kafka_send_offsets_to_transaction(ctx->producer, offsets, ctx->group_meta,
                                                          CALL_MS)))
             if (!txn_again(ctx, "txn_offsets_wait", e))
                 return e;
     }
+    MILL_FAULT_POINT("commit.before-commit");
     while ((e = rd_kafka_commit_transaction(ctx->producer, CALL_MS)))
         if (!txn_again(ctx, "txn_commit_wait", e))
             return e;
+    MILL_FAULT_POINT("commit.after-commit");
     ctx->txn_open = false;
     run_away(ctx, NULL);
     return NULL;
