@@ -2,20 +2,19 @@
  * @file deadletter.c
  * @brief The one place of retry policy: what becomes of a record that a stage has failed on.
  *
- * in   failures  mail.failures   raw: original bytes, failure headers
- * out  delay     mail.delay.10s  to come back to mail.retry.<stage>, same partition number
- *      dlq       mail.dlq        for a person to look at
- *      parked    mail.parked     redriven too often: nobody redrives it again by accident
+ * in   failures  mail.failures  raw: original bytes, failure headers
+ * out  dlq       mail.dlq       for a person to look at
+ *      parked    mail.parked    redriven too often: nobody redrives it again by accident
+ *      delay-1s… mail.delay.*   to come back to mail.retry.<stage>, same partition number
  * Verdicts: DONE, always: a failure of the failure path would have nowhere to go. A record whose
  * headers make no sense goes to the DLQ as it is. State: none.
  */
 #include "base/clock.h"
-#include "stage.h"
+#include "timer.h"
 #include <stdio.h>
 
-enum { OUT_DELAY, OUT_DLQ, OUT_PARKED };
+enum { OUT_DLQ, OUT_PARKED, OUT_DELAY };
 enum { M_RECORDS };
-enum { TARGET_MAX = 249 }; /**< longest topic name that Kafka takes */
 
 struct deadletter_conf {
     uint32_t transient_attempts, throttled_attempts, max_redrives;
@@ -34,7 +33,8 @@ static const struct policy {
     {"credential", SIZE_MAX, 10000},
 };
 
-static const char *const ways[] = {"delay", "dlq", "parked", NULL};
+/** In the order of the out ports; all the tiers are one. */
+static const char *const ways[] = {"dlq", "parked", "delay", NULL};
 static const struct mill_metric metrics[] = {
     [M_RECORDS] = {"mill_deadletter_records_total", MILL_COUNTER, "Failed records, by their way.",
                    "to", ways},
@@ -73,9 +73,9 @@ static const struct mill_opt opts[] = {
 
 static const struct mill_port in_ports[] = {{"failures", "mail.failures", NULL}, {0}};
 static const struct mill_port out_ports[] = {
-    [OUT_DELAY] = {"delay", "mail.delay.10s", NULL},
     [OUT_DLQ] = {"dlq", "mail.dlq", NULL},
     [OUT_PARKED] = {"parked", "mail.parked", NULL},
+    MILL_TIMER_OUT(OUT_DELAY),
     {0},
 };
 
@@ -93,6 +93,13 @@ static int64_t number(const struct mill_record *in, const char *name)
     int64_t n = -1;
 
     return mill_str_i64(mill_header(in, name), &n) && n >= 0 ? n : -1;
+}
+
+static bool partition_ok(const struct mill_record *in)
+{
+    int64_t n = number(in, "__connect.errors.partition");
+
+    return n >= 0 && n <= INT32_MAX;
 }
 
 static bool stage_name_ok(struct mill_str s)
@@ -114,34 +121,27 @@ static size_t deadletter_way(const struct deadletter_conf *conf, const struct mi
     if (number(in, "mill.redrives") > (int64_t)conf->max_redrives)
         return OUT_PARKED;
     if (!policy || attempt < 0 || !stage_name_ok(mill_header(in, "mill.stage")) ||
-        number(in, "__connect.errors.partition") < 0)
+        !partition_ok(in))
         return OUT_DLQ;
     if (policy->cap_off != SIZE_MAX)
         cap = *(const uint32_t *)((const char *)conf + policy->cap_off);
     return attempt < cap ? OUT_DELAY : OUT_DLQ;
 }
 
-/** The record's headers, the old delay's ones replaced. */
+/** To wait, and then to the stage that failed: same partition number, its own retry topic. */
 static enum mill_code deadletter_delay(struct mill_ctx *ctx, const struct mill_record *in,
                                        const struct policy *policy, struct mill_err *err)
 {
     const struct deadletter_conf *conf = mill_conf(ctx);
-    struct mill_pair *h = mill_arena_calloc(mill_batch_arena(ctx), in->headers.n + 3, sizeof(*h));
-    char due[24], target[TARGET_MAX + 1];
-    size_t n = in->headers.n;
+    char target[MILL_TIMER_TARGET_MAX + 1];
+    int64_t partition = number(in, "__connect.errors.partition");
     int len = snprintf(target, sizeof(target), "%s%.*s", conf->retry_prefix,
                        MILL_FMT(mill_header(in, "mill.stage")));
 
-    if (!h || len < 0 || (size_t)len >= sizeof(target))
-        return mill_fail(err, MILL_E_NOMEM, "headers", "no room for the delay headers");
-    snprintf(due, sizeof(due), "%lld", (long long)(mill_now_us() / 1000 + policy->first_ms));
-    if (n)
-        memcpy(h, in->headers.v, n * sizeof(*h));
-    h[n++] = (struct mill_pair){MILL_STR("mill.due"), mill_str(due)};
-    h[n++] = (struct mill_pair){MILL_STR("mill.target"), mill_str(target)};
-    h[n++] = (struct mill_pair){MILL_STR("mill.target-partition"),
-                                mill_header(in, "__connect.errors.partition")};
-    return mill_forward(ctx, mill_out_topic(ctx, OUT_DELAY), -1, in, (struct mill_map){h, n}, err);
+    if (len < 0 || (size_t)len >= sizeof(target))
+        return mill_fail(err, MILL_E_CONFIG, "retry-prefix", "too long for a topic's name");
+    return mill_timer_forward(ctx, OUT_DELAY, in, mill_now_us() / 1000 + policy->first_ms, target,
+                              (int32_t)partition, (struct mill_map){NULL, 0}, err);
 }
 
 static enum mill_verdict deadletter_on_record(struct mill_ctx *ctx, const struct mill_record *in,

@@ -2,7 +2,7 @@
  */
 #include "base/clock.h"
 #include "send/send.h"
-#include <stdio.h>
+#include "timer.h"
 
 /** By outcome: state for people, verdict for the runtime, class for the retry policy. */
 static const struct meaning {
@@ -98,27 +98,15 @@ enum mill_verdict send_conclude(struct mill_ctx *ctx, const struct send_job *job
     return means->verdict;
 }
 
-/** Back to the delay tier until send_at; the retry topic brings it here again. */
+/** To wait until send_at; the retry topic brings it here again. */
 static enum mill_code send_early(struct mill_ctx *ctx, const struct send_job *job,
                                  struct mill_err *err)
 {
     const struct send_conf *conf = mill_conf(ctx);
-    const struct mill_record *in = job->in;
-    struct mill_pair *h = mill_arena_calloc(mill_batch_arena(ctx), in->headers.n + 3, sizeof(*h));
-    char due[24], partition[16];
-    size_t n = in->headers.n;
 
-    if (!h)
-        return mill_fail(err, MILL_E_NOMEM, "headers", "out of memory");
-    if (n)
-        memcpy(h, in->headers.v, n * sizeof(*h));
-    snprintf(due, sizeof(due), "%lld", (long long)(job->msg->send_at.v / 1000));
-    snprintf(partition, sizeof(partition), "%d", in->partition);
-    h[n++] = (struct mill_pair){MILL_STR("mill.due"), mill_str(due)};
-    h[n++] = (struct mill_pair){MILL_STR("mill.target"), mill_str(conf->return_topic)};
-    h[n++] = (struct mill_pair){MILL_STR("mill.target-partition"), mill_str(partition)};
-    return mill_forward(ctx, mill_out_topic(ctx, SEND_OUT_DELAY), -1, in, (struct mill_map){h, n},
-                        err);
+    return mill_timer_forward(ctx, SEND_OUT_DELAY, job->in, job->msg->send_at.v / 1000,
+                              conf->return_topic, job->in->partition, (struct mill_map){NULL, 0},
+                              err);
 }
 
 /** A fault of this record that no provider was asked about. */

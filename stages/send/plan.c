@@ -8,9 +8,10 @@
  */
 #include "base/clock.h"
 #include "send/send.h"
+#include "timer.h"
 
 /** A message this close to its send_at goes out: the timer is not finer. */
-enum { EARLY_US = 250000 };
+enum { EARLY_US = MILL_TIMER_EARLY_MS * 1000 };
 
 static bool differs(struct mill_str a, struct mill_str b)
 {

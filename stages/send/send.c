@@ -6,7 +6,7 @@
  * table  ledger    mail.ledger     ledger.avsc   key: message_id/attempt/writer
  * out    ledger    mail.ledger     ledger.avsc   same key; INTENT before the call, OUTCOME after it
  *        status    mail.status     status.avsc   key: message_id
- *        delay     mail.delay.10s  raw; messages whose send_at is still to come
+ *        delay-1s… mail.delay.*    raw; messages whose send_at is still to come
  *
  * on_batch decides for each record (plan.c) and emits INTENTs, which are committed with unmoved
  * offsets: transaction A. From there on the provider may be called, once; the answers become
@@ -19,6 +19,7 @@
 #include "send/send.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "timer.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -125,7 +126,7 @@ static const struct mill_port in_ports[] = {{"messages", "mail.messages", &mill_
 static const struct mill_port out_ports[] = {
     [SEND_OUT_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
     [SEND_OUT_STATUS] = {"status", "mail.status", &mill_status_desc},
-    [SEND_OUT_DELAY] = {"delay", "mail.delay.10s", NULL},
+    MILL_TIMER_OUT(SEND_OUT_DELAY),
     {0},
 };
 static const struct mill_table_port tables[] = {
