@@ -18,6 +18,7 @@ struct mill_parquet {
     int64_t (*held)(const struct mill_pq *);
     int (*finish)(struct mill_pq *, const struct mill_pq_pair *, size_t, char *, size_t);
     void (*abort)(struct mill_pq *);
+    int (*footer)(const void *, size_t, mill_pq_pair_fn, void *, int64_t *, char *, size_t);
     const char *(*version)(void);
 };
 

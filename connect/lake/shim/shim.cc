@@ -1,8 +1,10 @@
 #include "shim.h"
 
+#include <arrow/buffer.h>
 #include <arrow/c/abi.h>
 #include <arrow/c/bridge.h>
 #include <arrow/io/interfaces.h>
+#include <arrow/io/memory.h>
 #include <arrow/memory_pool.h>
 #include <arrow/record_batch.h>
 #include <arrow/result.h>
@@ -11,6 +13,8 @@
 #include <arrow/util/config.h>
 #include <arrow/util/key_value_metadata.h>
 #include <parquet/arrow/writer.h>
+#include <parquet/file_reader.h>
+#include <parquet/metadata.h>
 #include <parquet/properties.h>
 
 #include <cerrno>
@@ -183,6 +187,21 @@ extern "C" void mill_pq_abort(struct mill_pq *w)
     } catch (const std::exception &) {
         /* nothing is left that a caller could do */
     }
+}
+
+extern "C" int mill_pq_footer(const void *tail, size_t n, mill_pq_pair_fn each, void *arg,
+                              int64_t *rows, char *err, size_t size)
+{
+    return guarded(err, size, [&]() -> arrow::Status {
+        auto source = std::make_shared<arrow::io::BufferReader>(std::make_shared<arrow::Buffer>(
+            static_cast<const uint8_t *>(tail), static_cast<int64_t>(n)));
+        auto file = parquet::ReadMetaData(source);
+        const auto &pairs = file->key_value_metadata();
+        *rows = file->num_rows();
+        for (int64_t i = 0; pairs && i < pairs->size(); i++)
+            each(arg, pairs->key(i).c_str(), pairs->value(i).c_str());
+        return arrow::Status::OK();
+    });
 }
 
 extern "C" const char *mill_pq_version(void)

@@ -1,7 +1,7 @@
 /**
  * @file shim.h
- * @brief The extern "C" face of Arrow C++'s Parquet writer; the only C++ of the project is behind
- * it.
+ * @brief The extern "C" face of Arrow C++'s Parquet writer and of its reader of footers; the only
+ * C++ of the project is behind it.
  *
  * Model: built as a shared object of its own that exports nothing but mill_pq_*, and loaded with
  * dlopen(RTLD_LOCAL): the wheel's libparquet exports OpenSSL symbols that must bind to nothing of
@@ -51,6 +51,12 @@ int mill_pq_finish(struct mill_pq *w, const struct mill_pq_pair *pairs, size_t n
                    size_t err_size);
 /** @brief Free without a footer: an aborted file must not look whole. NULL-safe. */
 void mill_pq_abort(struct mill_pq *w);
+/** Takes one pair of a footer; both texts end with NUL and are borrowed until it returns. */
+typedef void (*mill_pq_pair_fn)(void *arg, const char *key, const char *value);
+/** @brief Read the footer of a file. @param tail ends where the file ends, holds the whole footer
+ *  @param rows out: of the whole file. @return 0 or an errno value */
+int mill_pq_footer(const void *tail, size_t n, mill_pq_pair_fn each, void *arg, int64_t *rows,
+                   char *err, size_t err_size);
 /** @brief Version text of the Arrow library. @own static */
 const char *mill_pq_version(void);
 

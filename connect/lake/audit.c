@@ -1,0 +1,229 @@
+#include "lake/audit_priv.h"
+
+#include "base/json.h"
+
+#include <stdlib.h>
+
+enum { AUDIT_FIRST = 256 };
+
+const char *mill_audit_fault_name(enum mill_audit_fault f)
+{
+    static const char *const names[MILL_AUDIT_FAULTS] = {[MILL_AUDIT_GAP] = "gap",
+                                                         [MILL_AUDIT_OVERLAP] = "overlap",
+                                                         [MILL_AUDIT_MISSING] = "missing",
+                                                         [MILL_AUDIT_STRAY] = "stray",
+                                                         [MILL_AUDIT_NAME] = "name",
+                                                         [MILL_AUDIT_ROWS] = "rows",
+                                                         [MILL_AUDIT_UNREADABLE] = "unreadable"};
+
+    return names[f];
+}
+
+struct mill_audit *mill_audit_new(const char *prefix)
+{
+    struct mill_audit *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return NULL;
+    a->prefix = mill_arena_dup(&a->mem, mill_str(prefix));
+    if (a->prefix.p)
+        return a;
+    mill_audit_free(a);
+    return NULL;
+}
+
+void mill_audit_free(struct mill_audit *a)
+{
+    if (!a)
+        return;
+    mill_arena_release(&a->mem);
+    free(a->v);
+    free(a);
+}
+
+static struct audit_entry *audit_entry(struct mill_audit *a)
+{
+    if (a->n == a->room) {
+        size_t room = a->room ? 2 * a->room : AUDIT_FIRST;
+        struct audit_entry *v = realloc(a->v, room * sizeof *v);
+        if (!v)
+            return NULL;
+        a->v = v;
+        a->room = room;
+    }
+    a->v[a->n] = (struct audit_entry){0};
+    return &a->v[a->n];
+}
+
+bool mill_audit_add(struct mill_audit *a, struct mill_str key, uint64_t bytes,
+                    struct mill_str topic)
+{
+    struct mill_object o;
+    struct audit_entry *e;
+
+    if (!mill_object_parse(key, a->prefix, &o)) {
+        a->foreign++;
+        return true;
+    }
+    if (topic.p && !mill_str_eq(topic, o.topic))
+        return true;
+    e = audit_entry(a);
+    if (!e)
+        return false;
+    e->key = mill_arena_dup(&a->mem, key);
+    e->bytes = bytes;
+    if (!e->key.p || !mill_object_parse(e->key, a->prefix, &e->o))
+        return false;
+    a->n++;
+    return true;
+}
+
+size_t mill_audit_count(const struct mill_audit *a, size_t *foreign)
+{
+    *foreign = a->foreign;
+    return a->n;
+}
+
+struct mill_str mill_audit_key(const struct mill_audit *a, size_t i, uint64_t *bytes)
+{
+    *bytes = a->v[i].bytes;
+    return a->v[i].key;
+}
+
+void mill_audit_footer(struct mill_audit *a, size_t i, const struct mill_footer *footer,
+                       struct mill_str detail)
+{
+    a->v[i].footer = footer;
+    a->v[i].why = detail;
+}
+
+/* --- merged files ---------------------------------------------------------------------------- */
+
+/** One part as the merged file's footer tells it. @return false without memory */
+static bool audit_part(struct mill_audit *a, const json_t *said)
+{
+    struct mill_footer *f = mill_arena_calloc(&a->mem, 1, sizeof *f);
+    struct audit_entry *e = f ? audit_entry(a) : NULL;
+    char *siblings = json_dumps(json_object_get(said, "siblings"), JSON_COMPACT);
+
+    if (!e || !siblings) {
+        free(siblings);
+        return false;
+    }
+    e->key = mill_arena_dup(&a->mem, mill_json_str(said, "object"));
+    f->plan = mill_arena_dup(&a->mem, mill_json_str(said, "plan"));
+    f->siblings = mill_arena_dup(&a->mem, mill_str(siblings));
+    free(siblings);
+    f->rows = f->said_rows = json_integer_value(json_object_get(said, "rows"));
+    e->part = true;
+    e->footer = f;
+    if (!e->key.p || !f->plan.p || !f->siblings.p)
+        return false;
+    if (!mill_object_parse(e->key, a->prefix, &e->o))
+        return true; /* no name of ours: the sum of rows will not fit */
+    *f = (struct mill_footer){.rows = f->rows,
+                              .topic = e->o.topic,
+                              .topic_id = e->o.topic_id,
+                              .plan = f->plan,
+                              .siblings = f->siblings,
+                              .partition = e->o.partition,
+                              .start = e->o.start,
+                              .end = e->o.end,
+                              .said_rows = f->said_rows};
+    a->n++;
+    return true;
+}
+
+static bool audit_expand(struct mill_audit *a, size_t i)
+{
+    json_t *parts = NULL, *one;
+    size_t k;
+    bool ok = true;
+
+    if (!a->v[i].footer || !a->v[i].footer->parts.p)
+        return true;
+    a->v[i].merged = true;
+    if (mill_json_parse(a->v[i].footer->parts, &parts, NULL) != MILL_OK)
+        return true; /* without parts its offsets are a gap, or its parts are still there */
+    json_array_foreach(parts, k, one)
+    {
+        a->v[i].parts_rows += json_integer_value(json_object_get(one, "rows"));
+        ok = ok && audit_part(a, one);
+    }
+    json_decref(parts);
+    return ok;
+}
+
+/* --- order ----------------------------------------------------------------------------------- */
+
+static int audit_str_cmp(struct mill_str a, struct mill_str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int d = n ? memcmp(a.p, b.p, n) : 0;
+
+    return d ? d : (a.n > b.n) - (a.n < b.n);
+}
+
+static int audit_cmp_partition(const struct audit_entry *a, const struct audit_entry *b)
+{
+    int d = audit_str_cmp(a->o.topic, b->o.topic);
+
+    if (!d)
+        d = audit_str_cmp(a->o.topic_id, b->o.topic_id);
+    return d ? d : (a->o.partition > b->o.partition) - (a->o.partition < b->o.partition);
+}
+
+static int audit_cmp_range(const struct audit_entry *a, const struct audit_entry *b)
+{
+    int d = (a->o.start > b->o.start) - (a->o.start < b->o.start);
+
+    return d ? d : (a->o.end > b->o.end) - (a->o.end < b->o.end);
+}
+
+/** By partition, range, key; a part before the object that it stands for. */
+static int audit_cmp(const void *pa, const void *pb)
+{
+    const struct audit_entry *a = pa, *b = pb;
+    int d = audit_cmp_partition(a, b);
+
+    if (!d)
+        d = audit_cmp_range(a, b);
+    if (!d)
+        d = audit_str_cmp(a->key, b->key);
+    return d ? d : b->part - a->part;
+}
+
+/* --- judging ---------------------------------------------------------------------------- */
+
+static void audit_partition(struct mill_audit *a, struct audit_entry *v, size_t n)
+{
+    a->sum = (struct mill_audit_partition){.topic = v->o.topic,
+                                           .topic_id = v->o.topic_id,
+                                           .partition = v->o.partition,
+                                           .start = v->o.start,
+                                           .end = v->o.start};
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && audit_cmp_range(&v[i], &v[k]) == 0; k++) {
+        }
+        mill_audit_range(a, &v[i], k - i);
+    }
+    a->report->partition(a->report->arg, &a->sum);
+}
+
+enum mill_code mill_audit_run(struct mill_audit *a, const struct mill_audit_report *report,
+                              struct mill_err *err)
+{
+    size_t listed = a->n;
+
+    a->report = report;
+    for (size_t i = 0; i < listed && !a->nomem; i++)
+        a->nomem = !audit_expand(a, i);
+    if (a->n > 1)
+        qsort(a->v, a->n, sizeof *a->v, audit_cmp);
+    for (size_t i = 0, k; i < a->n && !a->nomem; i = k) {
+        for (k = i + 1; k < a->n && audit_cmp_partition(&a->v[i], &a->v[k]) == 0; k++) {
+        }
+        audit_partition(a, &a->v[i], k - i);
+    }
+    return a->nomem ? mill_fail(err, MILL_E_NOMEM, "audit", "out of memory") : MILL_OK;
+}
