@@ -18,7 +18,7 @@ struct ingest_conf {
     uint32_t connections_max, connections_per_ip, tenant_max, threads, idle_timeout_s;
 };
 
-/** All but `common`, which mill_common_opts fills; ends with {0}. */
+/** All but `common`, which mill_client_opts and mill_common_opts fill; ends with {0}. */
 extern const struct mill_opt ingest_opts[];
 
 #endif

@@ -154,8 +154,10 @@ static int ingest_main(struct mill_opts *opts, const struct mill_opt_set *sets,
 int main(int argc, char **argv)
 {
     struct ingest_conf conf = {0};
-    const struct mill_opt_set sets[] = {
-        {ingest_opts, &conf}, {mill_common_opts, &conf.common}, {0}};
+    const struct mill_opt_set sets[] = {{ingest_opts, &conf},
+                                        {mill_client_opts, &conf.common},
+                                        {mill_common_opts, &conf.common},
+                                        {0}};
     struct mill_opts *opts = NULL;
     enum mill_opt_mode mode = MILL_MODE_RUN;
     struct mill_err err = {0};

@@ -3,7 +3,7 @@
  * @brief Inside of `sendmill`: what its verbs share.
  *
  * Model: one process, one verb, one thread. Data goes to stdout, everything else to stderr. A verb
- * returns an exit code of enum mill_exit.
+ * returns an exit code of enum mill_exit, or CLI_INTERRUPTED.
  */
 #ifndef CLI_H
 #define CLI_H
@@ -11,15 +11,21 @@
 #include "base/json.h"
 #include "base/opt.h"
 #include "kafka/client.h"
+#include "kafka/common.h"
 #include "stage.h"
 
 enum cli_format { CLI_TABLE, CLI_JSON };
+enum {
+    CLI_WORDS_MAX = 64,
+    CLI_INTERRUPTED = 130, /**< Ctrl-C; what was done stays done */
+    CLI_REGISTRY_MS = 5000,
+};
 
 struct cli_conf {
-    const char *brokers, *registry, *topology, *output, *from, *to, *cls, *stage, *topic;
+    const char *topology, *output, *fields, *from, *to, *cls, *stage, *topic;
     uint32_t count, replication;
-    bool dry_run, follow;
-    struct mill_map rdkafka;
+    bool dry_run;
+    struct mill_common common; /**< brokers, registry, rdkafka */
 };
 
 struct cli {
@@ -31,17 +37,31 @@ struct cli {
 };
 
 struct cli_verb {
-    const char *name; /**< "topics apply" */
-    const char *args; /**< for help; "" = none */
-    size_t args_n;    /**< how many words it takes */
+    const char *name;          /**< "topics apply" */
+    const char *args;          /**< for help; "" = none */
+    size_t args_min, args_max; /**< how many words it takes */
     const char *help;
     int (*run)(struct cli *cli);
 };
 
 /** @brief Say an error and give the exit code that fits it. */
 int cli_fail(const struct mill_err *err);
-/** @brief True once Ctrl-C was pressed. */
+/** @brief Say what is wrong with the command itself. @return MILL_EXIT_USAGE */
+int cli_usage(const char *fmt, ...) MILL_PRINTF(1, 2);
+/** @brief True once Ctrl-C was pressed; a second one ends the process. */
 bool cli_stopped(void);
+/** @brief One object, one line, on stdout; with --json=a,b only these members. @own borrowed */
+void cli_print(const struct cli *cli, const json_t *o);
+
+/* options.c */
+/** @brief Flags on either side of the verb, words apart. @param flags,words CLI_WORDS_MAX each
+ *  @return false when there are too many */
+bool cli_split(int argc, char **argv, char **flags, int *flags_n, const char **words,
+               size_t *words_n);
+/** @brief Fill conf from all sources; sets (3 items) is what --help prints. */
+enum mill_code cli_options(struct cli_conf *conf, struct mill_opt_set *sets,
+                           struct mill_opts **opts, int argc, char **argv, enum mill_opt_mode *mode,
+                           struct mill_err *err) MILL_NODISCARD;
 
 /* topics.c */
 int cli_topics_list(struct cli *cli);

@@ -1,95 +1,59 @@
-/* sendmill dlq: what could not be done, and why. */
+/* sendmill dlq ls, dlq show: what could not be done, and why. */
 #include "base/clock.h"
+#include "letter.h"
 #include "record.h"
 #include "scan.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REGISTRY_MS = 5000, HEX_ROW = 16, HEX_MAX = 1024 };
+enum { HEX_ROW = 16, HEX_MAX = 1024 };
 
-/** One row of `dlq ls`; also what `dlq show` says first. */
-struct letter {
-    struct mill_str cls, stage, topic, partition, offset, attempt, reason, first;
+struct dlq_ls {
+    struct cli *cli;
+    struct letter_filter filter;
+    struct mill_arena mem; /**< of one row */
 };
-
-static struct letter letter_of(const struct mill_record *in)
-{
-    return (struct letter){
-        .cls = mill_header(in, "mill.class"),
-        .stage = mill_header(in, "mill.stage"),
-        .topic = mill_header(in, "__connect.errors.topic"),
-        .partition = mill_header(in, "__connect.errors.partition"),
-        .offset = mill_header(in, "__connect.errors.offset"),
-        .attempt = mill_header(in, "mill.attempt"),
-        .reason = mill_header(in, "__connect.errors.exception.message"),
-        .first = mill_header(in, "mill.first-failed-at"),
-    };
-}
-
-static json_t *letter_text(struct mill_str s)
-{
-    return s.p ? mill_json_new(s) : json_null();
-}
-
-static json_t *letter_json(const struct mill_record *in, const struct letter *l)
-{
-    char when[32];
-
-    mill_time_text(in->timestamp_us, when, sizeof when);
-    return json_pack("{s:s,s:i,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "topic", in->topic,
-                     "partition", in->partition, "offset", (json_int_t)in->offset, "timestamp",
-                     when, "class", letter_text(l->cls), "stage", letter_text(l->stage),
-                     "from_topic", letter_text(l->topic), "from_partition",
-                     letter_text(l->partition), "from_offset", letter_text(l->offset), "attempt",
-                     letter_text(l->attempt), "first_failed_at", letter_text(l->first), "reason",
-                     letter_text(l->reason));
-}
-
-static bool dlq_wanted(const struct cli *cli, const struct letter *l)
-{
-    return (!cli->conf.cls || mill_str_is(l->cls, cli->conf.cls)) &&
-           (!cli->conf.stage || mill_str_is(l->stage, cli->conf.stage));
-}
 
 static bool dlq_row(void *arg, const struct mill_record *in)
 {
-    const struct cli *cli = arg;
+    struct dlq_ls *ls = arg;
     struct letter l = letter_of(in);
     char when[32];
 
-    if (!dlq_wanted(cli, &l))
+    if (!letter_wanted(&ls->filter, in, &l))
         return false;
-    if (cli->format == CLI_JSON) {
+    if (ls->cli->format == CLI_JSON) {
         json_t *o = letter_json(in, &l);
-        record_print(o);
+        cli_print(ls->cli, o);
         json_decref(o);
         return true;
     }
     mill_time_text(in->timestamp_us, when, sizeof when);
-    printf("%3d/%-8lld %.19sZ %-12.*s %-10.*s %.*s/%.*s/%.*s  %.*s\n", in->partition,
-           (long long)in->offset, when, MILL_FMT(l.cls), MILL_FMT(l.stage), MILL_FMT(l.topic),
-           MILL_FMT(l.partition), MILL_FMT(l.offset), MILL_FMT(l.reason));
+#define SAFE(s) text_safe(&ls->mem, (s))
+    printf("%3d/%-8lld %.19sZ %-12s %-10s %s/%s/%s  %s\n", in->partition, (long long)in->offset,
+           when, SAFE(l.cls), SAFE(l.stage), SAFE(l.topic), SAFE(l.partition), SAFE(l.offset),
+           SAFE(l.reason));
+#undef SAFE
+    mill_arena_reset(&ls->mem);
     return true;
 }
 
 int cli_dlq_ls(struct cli *cli)
 {
     struct mill_err err = {0};
-    int64_t now_ms = mill_now_us() / 1000;
+    struct dlq_ls ls = {.cli = cli, .filter = {cli->conf.cls, cli->conf.stage}};
     struct scan scan = {
         .topic = cli->conf.topic,
-        .to = {.kind = WHERE_END},
+        .range = {{PLACE_START, 0}, {PLACE_END, 0}},
         .count = cli->conf.count,
         .each = dlq_row,
-        .arg = cli,
+        .arg = &ls,
     };
-    enum mill_code code =
-        where_parse(mill_str(cli->conf.from ? cli->conf.from : "start"), now_ms, &scan.from, &err);
+    enum mill_code code = scan_range(cli, &scan, &err);
 
-    if (!code && cli->conf.to)
-        code = where_parse(mill_str(cli->conf.to), now_ms, &scan.to, &err);
     if (code) {
         cli_fail(&err);
         return MILL_EXIT_USAGE;
@@ -97,7 +61,8 @@ int cli_dlq_ls(struct cli *cli)
     if (cli->format == CLI_TABLE)
         printf("%-12s %-20s %-12s %-10s %s\n", "PLACE", "TIME", "CLASS", "STAGE", "FROM  REASON");
     code = scan_run(cli, &scan, &err);
-    return code ? cli_fail(&err) : MILL_EXIT_OK;
+    mill_arena_release(&ls.mem);
+    return code ? cli_fail(&err) : scan_exit(&scan);
 }
 
 static void dlq_hex(struct mill_str raw)
@@ -118,43 +83,53 @@ static void dlq_hex(struct mill_str raw)
         printf("  … %zu bytes in all\n", raw.n);
 }
 
-static void dlq_print(struct mill_registry *registry, const struct mill_record *in)
-{
-    struct letter l = letter_of(in);
-    struct mill_err err = {0};
-    json_t *value = NULL;
-    char when[32];
-    int32_t id;
-
-    mill_time_text(in->timestamp_us, when, sizeof when);
-    printf("reason   %.*s\nclass    %.*s\nstage    %.*s (attempt %.*s, first failed %.*s)\n"
-           "place    %.*s/%.*s/%.*s\nhere     %s/%d/%lld at %s\nkey      %.*s\n\nheaders\n",
-           MILL_FMT(l.reason), MILL_FMT(l.cls), MILL_FMT(l.stage), MILL_FMT(l.attempt),
-           MILL_FMT(l.first), MILL_FMT(l.topic), MILL_FMT(l.partition), MILL_FMT(l.offset),
-           in->topic, in->partition, (long long)in->offset, when, MILL_FMT(in->key));
-    for (size_t i = 0; i < in->headers.n; i++)
-        printf("  %.*s: %.*s\n", MILL_FMT(in->headers.v[i].key), MILL_FMT(in->headers.v[i].value));
-    printf("\ndecoded\n");
-    if (!in->raw.p) {
-        printf("  (no value)\n");
-    } else if (record_decode(registry, in->raw, &id, &value, &err)) {
-        printf("  not decoded: %s: %s\n", err.where, err.text);
-    } else {
-        json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-        printf("\n");
-    }
-    printf("\nraw, %zu bytes\n", in->raw.n);
-    dlq_hex(in->raw);
-    json_decref(value);
-}
-
 struct dlq_show {
     struct cli *cli;
     struct mill_registry *registry;
     int64_t offset;
     int32_t partition;
     bool found;
+    struct mill_arena mem;
 };
+
+static void dlq_decoded(struct dlq_show *show, const struct mill_record *in)
+{
+    struct mill_err err = {0};
+    json_t *value = NULL;
+    char *text = NULL;
+    int32_t id;
+
+    if (!in->raw.p)
+        printf("  (no value)\n");
+    else if (record_decode(show->registry, in->raw, &id, &value, &err))
+        printf("  not decoded: %s: %s\n", text_safe(&show->mem, mill_str(err.where)),
+               text_safe(&show->mem, mill_str(err.text)));
+    else if ((text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY)))
+        printf("%s\n", text_safe_lines(&show->mem, mill_str(text)));
+    free(text);
+    json_decref(value);
+}
+
+static void dlq_print(struct dlq_show *show, const struct mill_record *in)
+{
+    struct letter l = letter_of(in);
+    char when[32];
+
+    mill_time_text(in->timestamp_us, when, sizeof when);
+#define SAFE(s) text_safe(&show->mem, (s))
+    printf("reason   %s\nclass    %s\nstage    %s (attempt %s, first failed %s, redriven %s "
+           "times)\nplace    %s/%s/%s\nhere     %s/%d/%lld at %s\nkey      %s\n\nheaders\n",
+           SAFE(l.reason), SAFE(l.cls), SAFE(l.stage), SAFE(l.attempt), SAFE(l.first),
+           l.redrives.n ? SAFE(l.redrives) : "0", SAFE(l.topic), SAFE(l.partition), SAFE(l.offset),
+           in->topic, in->partition, (long long)in->offset, when, SAFE(in->key));
+    for (size_t i = 0; i < in->headers.n; i++)
+        printf("  %s: %s\n", SAFE(in->headers.v[i].key), SAFE(in->headers.v[i].value));
+#undef SAFE
+    printf("\ndecoded\n");
+    dlq_decoded(show, in);
+    printf("\nraw, %zu bytes\n", in->raw.n);
+    dlq_hex(in->raw);
+}
 
 static bool dlq_show_each(void *arg, const struct mill_record *in)
 {
@@ -167,25 +142,11 @@ static bool dlq_show_each(void *arg, const struct mill_record *in)
         struct letter l = letter_of(in);
         json_t *o = record_json(show->registry, in);
         json_object_set_new(o, "failure", letter_json(in, &l));
-        record_print(o);
+        cli_print(show->cli, o);
         json_decref(o);
     } else {
-        dlq_print(show->registry, in);
+        dlq_print(show, in);
     }
-    return true;
-}
-
-/* "0/17" */
-static bool dlq_place(const char *text, struct dlq_show *show)
-{
-    const char *slash = strchr(text, '/');
-    int64_t partition;
-
-    if (!slash || !mill_str_i64((struct mill_str){text, (size_t)(slash - text)}, &partition) ||
-        !mill_str_i64(mill_str(slash + 1), &show->offset) || partition < 0 ||
-        partition > INT32_MAX || show->offset < 0)
-        return false;
-    show->partition = (int32_t)partition;
     return true;
 }
 
@@ -195,23 +156,23 @@ int cli_dlq_show(struct cli *cli)
     struct mill_err err = {0};
     struct scan scan = {
         .topic = cli->conf.topic,
-        .to = {.kind = WHERE_END},
+        .range = {{PLACE_OFFSET, 0}, {PLACE_END, 0}},
         .count = 1,
         .each = dlq_show_each,
         .arg = &show,
     };
     enum mill_code code;
 
-    if (!dlq_place(cli->args[0], &show)) {
-        fprintf(stderr, "sendmill: \"%s\" is no PARTITION/OFFSET as dlq ls prints it\n",
-                cli->args[0]);
-        return MILL_EXIT_USAGE;
-    }
-    scan.from = (struct where){WHERE_OFFSET, show.offset};
-    code = mill_registry_new(&show.registry, cli->conf.registry, REGISTRY_MS, &err);
+    if (!letter_place(cli->args[0], &show.partition, &show.offset))
+        return cli_usage("\"%s\" is no PARTITION/OFFSET as dlq ls prints it", cli->args[0]);
+    scan.only = show.partition + 1;
+    scan.range.from.n = show.offset;
+    scan.range.to = (struct place){PLACE_OFFSET, show.offset + 1};
+    code = mill_registry_new(&show.registry, cli->conf.common.registry, CLI_REGISTRY_MS, &err);
     if (!code)
         code = scan_run(cli, &scan, &err);
     mill_registry_free(show.registry);
+    mill_arena_release(&show.mem);
     if (code)
         return cli_fail(&err);
     if (!show.found)

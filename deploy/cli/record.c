@@ -4,7 +4,6 @@
 #include "avro/codec.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include <stdio.h>
 
 enum { TEXT_MAX = 16 << 20 };
 
@@ -71,11 +70,4 @@ json_t *record_json(struct mill_registry *registry, const struct mill_record *in
                                         "value", mill_json_new(in->headers.v[i].value)));
     json_object_set_new(o, "headers", headers);
     return o;
-}
-
-void record_print(const json_t *o)
-{
-    json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    putchar('\n');
-    fflush(stdout);
 }

@@ -20,7 +20,5 @@ json_t *record_json(struct mill_registry *registry, const struct mill_record *in
 /** @brief A value decoded. @return MILL_OK with *out (new); else err says why not */
 enum mill_code record_decode(struct mill_registry *registry, struct mill_str raw, int32_t *id,
                              json_t **out, struct mill_err *err) MILL_NODISCARD;
-/** @brief One object, one line, on stdout. @own borrowed */
-void record_print(const json_t *o);
 
 #endif

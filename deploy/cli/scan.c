@@ -1,5 +1,6 @@
 /* A walk over a topic; see scan.h. */
 #include "scan.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 
@@ -11,18 +12,33 @@ struct scan_part {
     bool done;
 };
 
+enum mill_code scan_range(const struct cli *cli, struct scan *scan, struct mill_err *err)
+{
+    return range_parse(mill_str(cli->conf.from), mill_str(cli->conf.to), mill_now_us() / 1000,
+                       &scan->range, err);
+}
+
+int scan_exit(const struct scan *scan)
+{
+    return cli_stopped() && scan->range.to.kind != PLACE_NONE ? CLI_INTERRUPTED : MILL_EXIT_OK;
+}
+
 static enum mill_code scan_start(struct scan *s, struct mill_reader *r, struct scan_part *parts,
                                  int32_t n, struct mill_err *err)
 {
+    bool follow = s->range.to.kind == PLACE_NONE;
     enum mill_code code = MILL_OK;
 
     for (int32_t p = 0; !code && p < n; p++) {
-        int64_t start;
-        code = where_resolve(r, s->topic, p, &s->from, &start, err);
+        int64_t start = 0;
         parts[p].end = -1;
-        if (!code && !s->follow)
-            code = where_resolve(r, s->topic, p, &s->to, &parts[p].end, err);
-        parts[p].done = !s->follow && start >= parts[p].end;
+        parts[p].done = s->only && p != s->only - 1;
+        if (parts[p].done)
+            continue;
+        code = range_resolve(r, s->topic, p, &s->range.from, &start, err);
+        if (!code && !follow)
+            code = range_resolve(r, s->topic, p, &s->range.to, &parts[p].end, err);
+        parts[p].done = !follow && start >= parts[p].end;
         if (!code && !parts[p].done)
             code = mill_reader_add(r, s->topic, p, start, err);
     }
@@ -32,7 +48,7 @@ static enum mill_code scan_start(struct scan *s, struct mill_reader *r, struct s
 /* A partition is through when its position is at its end: also over markers and holes. */
 static bool scan_over(struct scan *s, struct mill_reader *r, struct scan_part *parts, int32_t n)
 {
-    bool over = !s->follow;
+    bool over = s->range.to.kind != PLACE_NONE;
 
     for (int32_t p = 0; p < n; p++) {
         if (!parts[p].done && parts[p].end >= 0 &&

@@ -6,19 +6,24 @@
 #define SCAN_H
 
 #include "cli.h"
-#include "where.h"
+#include "range.h"
 
 struct scan {
     const char *topic;
-    struct where from, to;
-    bool follow;    /**< go on after the end; `to` is not looked at */
-    uint64_t count; /**< end after so many records that `each` took; 0 = no limit */
+    struct range range; /**< range.to PLACE_NONE: go on after the end */
+    int32_t only;       /**< 1 + the only partition to read; 0 = all */
+    uint64_t count;     /**< end after so many records that `each` took; 0 = no limit */
     /** @return true when the record counts */
     bool (*each)(void *arg, const struct mill_record *in);
     void *arg;
 };
 
+/** @brief --from and --to over what stands in scan->range. @return MILL_OK, MILL_E_DATA */
+enum mill_code scan_range(const struct cli *cli, struct scan *scan,
+                          struct mill_err *err) MILL_NODISCARD;
 /** @return MILL_OK at the end, the count, or Ctrl-C; MILL_E_NOENT: no such topic */
 enum mill_code scan_run(struct cli *cli, struct scan *scan, struct mill_err *err) MILL_NODISCARD;
+/** @brief Exit code of a walk that only shows: Ctrl-C is how one that follows ends. */
+int scan_exit(const struct scan *scan);
 
 #endif

@@ -27,8 +27,7 @@ static void topics_say(struct topics_run *r, const char *topic, const char *what
 {
     if (r->cli->format == CLI_JSON) {
         json_t *o = json_pack("{s:s,s:s,s:s}", "topic", topic, "result", what, "detail", detail);
-        json_dumpf(o, stdout, JSON_COMPACT);
-        putchar('\n');
+        cli_print(r->cli, o);
         json_decref(o);
     } else {
         printf("%-28s %-10s %s\n", topic, what, detail);
@@ -178,7 +177,7 @@ static int topics_run(struct cli *cli, bool apply)
     if (!code)
         code = mill_admin_new(&r.admin, &cli->kafka, TIMEOUT_MS, &err);
     if (!code)
-        code = mill_registry_new(&r.registry, cli->conf.registry, TIMEOUT_MS, &err);
+        code = mill_registry_new(&r.registry, cli->conf.common.registry, TIMEOUT_MS, &err);
     for (size_t i = 0; !code && i < r.topology.n && !cli_stopped(); i++)
         code = topics_one(&r, &r.topology.topics[i], &err);
     mill_registry_free(r.registry);
@@ -229,11 +228,14 @@ int cli_topics_list(struct cli *cli)
         printf("%-28s %10s %14s\n", "TOPIC", "PARTITIONS", "OFFSETS");
     for (size_t i = 0; !code && i < n && !cli_stopped(); i++) {
         int64_t records = topics_records(reader, v[i].name, v[i].partitions);
-        if (cli->format == CLI_JSON)
-            printf("{\"topic\":\"%s\",\"partitions\":%d,\"offsets\":%lld}\n", v[i].name,
-                   v[i].partitions, (long long)records);
-        else
+        if (cli->format == CLI_JSON) {
+            json_t *o = json_pack("{s:s,s:i,s:I}", "topic", v[i].name, "partitions",
+                                  v[i].partitions, "offsets", (json_int_t)records);
+            cli_print(cli, o);
+            json_decref(o);
+        } else {
             printf("%-28s %10d %14lld\n", v[i].name, v[i].partitions, (long long)records);
+        }
     }
     mill_reader_free(reader);
     mill_admin_free(admin);

@@ -1,6 +1,6 @@
 /**
  * @file text.h
- * @brief Private to the runtime: one UTF-8 character at a time, and how it stands in JSON.
+ * @brief One UTF-8 character at a time, and how it stands in JSON.
  */
 #ifndef MILL_TEXT_H
 #define MILL_TEXT_H

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #define OFF(member) offsetof(struct mill_common, member)
-const struct mill_opt mill_common_opts[] = {
+const struct mill_opt mill_client_opts[] = {
     {.name = "brokers",
      .type = MILL_OPT_STR,
      .off = OFF(brokers),
@@ -16,6 +16,14 @@ const struct mill_opt mill_common_opts[] = {
      .off = OFF(registry),
      .def = "http://127.0.0.1:8081",
      .help = "base URL of the schema registry"},
+    {.name = "rdkafka.",
+     .type = MILL_OPT_PREFIX,
+     .off = OFF(rdkafka),
+     .help = "any librdkafka property"},
+    {0},
+};
+
+const struct mill_opt mill_common_opts[] = {
     {.name = "instance",
      .type = MILL_OPT_STR,
      .off = OFF(instance),
@@ -37,10 +45,6 @@ const struct mill_opt mill_common_opts[] = {
      .min = 1,
      .max = 600000,
      .help = "longest wait for running calls after SIGTERM"},
-    {.name = "rdkafka.",
-     .type = MILL_OPT_PREFIX,
-     .off = OFF(rdkafka),
-     .help = "any librdkafka property"},
     {0},
 };
 #undef OFF

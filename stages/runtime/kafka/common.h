@@ -14,7 +14,10 @@ struct mill_common {
     struct mill_map rdkafka; /**< names without the "rdkafka." */
 };
 
-/** Fills a struct mill_common; ends with {0}. */
+/** Where broker and registry are, for every program, the command line too. Fills a struct
+ *  mill_common; ends with {0}. */
+extern const struct mill_opt mill_client_opts[];
+/** The rest of a struct mill_common, for what runs on its own; ends with {0}. */
 extern const struct mill_opt mill_common_opts[];
 
 /**

@@ -211,6 +211,7 @@ int mill_stage_main(int argc, char **argv, const struct mill_stage *spec)
         {spec->opts ? spec->opts : none, ctx->conf},
         {ports.rows, ctx->topics},
         {main_opts, &ctx->rc},
+        {mill_client_opts, &ctx->common},
         {mill_common_opts, &ctx->common},
         {0},
     };

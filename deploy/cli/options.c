@@ -1,0 +1,149 @@
+/* The options of sendmill, and how its words are told from its flags. */
+#include "cli.h"
+
+#include <stdlib.h>
+
+#define OFF(member) offsetof(struct cli_conf, member)
+static const struct mill_opt options[] = {
+    {.name = "topology",
+     .type = MILL_OPT_STR,
+     .off = OFF(topology),
+     .help = "topology files, a.json:b.json; also from SENDMILL_TOPOLOGY"},
+    {.name = "output",
+     .type = MILL_OPT_STR,
+     .off = OFF(output),
+     .def = "table",
+     .help = "table, or json: one object a line (-o; --json, --json=key,offset for some members)"},
+    {.name = "fields",
+     .type = MILL_OPT_STR,
+     .off = OFF(fields),
+     .help = "json: only these members, with commas between"},
+    {.name = "from",
+     .type = MILL_OPT_STR,
+     .off = OFF(from),
+     .help = "start, end, 47, +3, -3, @2026-02-14, @RFC 3339, @unix seconds or ms, @-1h; or both "
+             "ends: 12:47, @-48h:-24h, @-1m:end"},
+    {.name = "to",
+     .type = MILL_OPT_STR,
+     .off = OFF(to),
+     .help = "where to end, as --from; without it tail follows"},
+    {.name = "count",
+     .type = MILL_OPT_U32,
+     .off = OFF(count),
+     .help = "end after so many records; 0 = no limit"},
+    {.name = "class", .type = MILL_OPT_STR, .off = OFF(cls), .help = "dlq: only this class"},
+    {.name = "stage", .type = MILL_OPT_STR, .off = OFF(stage), .help = "dlq: only this stage"},
+    {.name = "topic",
+     .type = MILL_OPT_STR,
+     .off = OFF(topic),
+     .def = "mail.dlq",
+     .help = "dlq: the dead-letter topic"},
+    {.name = "replication",
+     .type = MILL_OPT_U32,
+     .off = OFF(replication),
+     .def = "1",
+     .min = 1,
+     .max = 100,
+     .help = "topics apply: copies of a new topic"},
+    {.name = "dry-run",
+     .type = MILL_OPT_BOOL,
+     .off = OFF(dry_run),
+     .help = "say what would be done, do nothing (-n)"},
+    {0},
+};
+#undef OFF
+
+/** Short flags and other words for the long ones. */
+static const struct {
+    const char *flag, *means;
+    bool value; /**< takes the next word */
+} aliases[] = {
+    {"-n", "--dry-run", false},
+    {"-h", "--help", false},
+    {"-o", "--output", true},
+    {"--json", "--output=json", false},
+};
+
+static char *options_word(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+/* Does the flag take the next word as its value? */
+static bool options_take(const char *flag)
+{
+    static const char *const modes[] = {"help", "version", "check-config", "print-config",
+                                        "describe"};
+
+    if (strchr(flag, '='))
+        return false;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (!strcmp(flag, modes[i]))
+            return false;
+    for (const struct mill_opt *o = options; o->name; o++)
+        if (!strcmp(flag, o->name))
+            return o->type != MILL_OPT_BOOL;
+    return true;
+}
+
+/* @return how many of the words were used; 0 = it is no alias */
+static int options_alias(int left, char **argv, char **flags, int *flags_n)
+{
+    if (!strncmp(argv[0], "--json=", 7)) {
+        flags[(*flags_n)++] = options_word("--output=json");
+        flags[(*flags_n)++] = options_word("--fields");
+        flags[(*flags_n)++] = argv[0] + 7;
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        if (strcmp(argv[0], aliases[i].flag) != 0 || (aliases[i].value && left < 2))
+            continue;
+        flags[(*flags_n)++] = options_word(aliases[i].means);
+        if (!aliases[i].value)
+            return 1;
+        flags[(*flags_n)++] = argv[1];
+        return 2;
+    }
+    return 0;
+}
+
+bool cli_split(int argc, char **argv, char **flags, int *flags_n, const char **words,
+               size_t *words_n)
+{
+    flags[(*flags_n)++] = argv[0];
+    for (int i = 1; i < argc; i++) {
+        char *a = argv[i];
+        int used;
+        if (*flags_n + 4 > CLI_WORDS_MAX || *words_n == CLI_WORDS_MAX)
+            return false;
+        used = options_alias(argc - i, argv + i, flags, flags_n);
+        if (used) {
+            i += used - 1;
+        } else if (!strncmp(a, "--", 2) || (a[0] == '-' && a[1])) {
+            flags[(*flags_n)++] = a;
+            if (a[1] == '-' && options_take(a + 2) && i + 1 < argc)
+                flags[(*flags_n)++] = argv[++i];
+        } else {
+            words[(*words_n)++] = a;
+        }
+    }
+    return true;
+}
+
+enum mill_code cli_options(struct cli_conf *conf, struct mill_opt_set *sets,
+                           struct mill_opts **opts, int argc, char **argv, enum mill_opt_mode *mode,
+                           struct mill_err *err)
+{
+    /* The names that deploy/local/env exports stand in where no option is given. */
+    static const char *const names[][2] = {{"BROKERS", "MILL_SENDMILL_BROKERS"},
+                                           {"REGISTRY", "MILL_SENDMILL_REGISTRY"},
+                                           {"SENDMILL_TOPOLOGY", "MILL_SENDMILL_TOPOLOGY"}};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i][0]) && setenv(names[i][1], getenv(names[i][0]), 0))
+            return mill_fail(err, MILL_E_NOMEM, names[i][1], "out of memory");
+    sets[0] = (struct mill_opt_set){options, conf};
+    sets[1] = (struct mill_opt_set){mill_client_opts, &conf->common};
+    sets[2] = (struct mill_opt_set){0};
+    return mill_opts_load(opts, "sendmill", sets, argc, argv, mode, err);
+}
