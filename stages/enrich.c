@@ -61,7 +61,7 @@ static const struct mill_port out_ports[] = {
     {0},
 };
 static const struct mill_table_port tables[] = {
-    [TABLE_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
+    [TABLE_LEDGER] = {.name = "ledger", .topic = "mail.ledger", .desc = &mill_ledger_desc},
     {0},
 };
 

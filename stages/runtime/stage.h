@@ -32,6 +32,7 @@ struct mill_table_port {
     const char *name;
     const char *topic;
     const struct mill_desc *desc;
+    bool global; /**< all partitions of the topic, whatever is assigned; false: those assigned */
 };
 
 struct mill_record {

@@ -130,7 +130,7 @@ static const struct mill_port out_ports[] = {
     {0},
 };
 static const struct mill_table_port tables[] = {
-    [SEND_TABLE_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
+    [SEND_TABLE_LEDGER] = {.name = "ledger", .topic = "mail.ledger", .desc = &mill_ledger_desc},
     {0},
 };
 

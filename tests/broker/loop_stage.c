@@ -117,7 +117,8 @@ MILL_STAGE(pend) = {
 
 /* A stage that remembers: the first note of a key is copied, later ones are answered by what its
  * table has, the topic's record or the one that it has put there itself. */
-static const struct mill_table_port memory[] = {{"memory", "memory", &note_desc}, {0}};
+static const struct mill_table_port memory[] = {
+    {.name = "memory", .topic = "memory", .desc = &note_desc}, {0}};
 
 struct recall_found {
     char text[64];

@@ -163,8 +163,8 @@ enum mill_code mill_table_each(struct mill_table *t, int32_t partition, struct m
     (void)err;
     for (size_t i = 0; i < t->n; i++) {
         struct mill_str key = t->rows[i].key;
-        if (!t->rows[i].late && key.n >= prefix.n && !memcmp(key.p, prefix.p, prefix.n) &&
-            !each(arg, key, t->rows[i].value))
+        if (!t->rows[i].late && key.n >= prefix.n &&
+            (!prefix.n || !memcmp(key.p, prefix.p, prefix.n)) && !each(arg, key, t->rows[i].value))
             break;
     }
     return MILL_OK;
@@ -180,6 +180,22 @@ enum mill_code mill_table_catch_up(struct mill_table *t, int32_t partition, uint
     for (size_t i = 0; i < t->n; i++)
         t->rows[i].late = false;
     return MILL_OK;
+}
+
+enum mill_code mill_table_get(struct mill_table *t, struct mill_str key, struct mill_arena *mem,
+                              void *value, struct mill_err *err)
+{
+    struct mill_str bytes;
+
+    for (size_t i = 0; i < t->n; i++)
+        if (!t->rows[i].late && mill_str_eq(t->rows[i].key, key)) {
+            const void *copy = fake_copy(t->codec, t->rows[i].value, mem, &bytes, err);
+            if (!copy)
+                return err->code;
+            memcpy(value, copy, mill_codec_desc(t->codec)->size);
+            return MILL_OK;
+        }
+    return mill_fail(err, MILL_E_NOENT, "table", "no such key");
 }
 
 static int fake_key_order(struct mill_str a, struct mill_str b)

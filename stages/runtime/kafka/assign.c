@@ -132,16 +132,15 @@ static enum mill_code assign_table(struct mill_ctx *ctx, struct mill_table *tabl
     enum mill_code code;
 
     do {
-        code = run_table_assign(table, ids, n, err);
-        for (size_t k = 0; !code && k < n; k++)
-            code = mill_table_catch_up(table, ids[k], ASK_MS, err);
+        code = run_table_assign(table, ids, n, ASK_MS, err);
         if (code)
             mill_log_err(MILL_INFO, "table_wait", err);
     } while (code == MILL_E_IO && run_backoff(ctx, &wait_ms));
     return code;
 }
 
-/* The table's partitions are those of the first input: joined topics share their count. */
+/* A table's partitions are those of the first input (joined topics share their count); a global one
+ * has all of its own. */
 static enum mill_code assign_tables(struct mill_ctx *ctx,
                                     const rd_kafka_topic_partition_list_t *list,
                                     struct mill_err *err)

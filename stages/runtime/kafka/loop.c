@@ -310,7 +310,7 @@ static bool loop_full(const struct mill_ctx *ctx)
 static void loop_pump(struct mill_ctx *ctx, struct mill_table *table)
 {
     struct mill_err err = {0};
-    enum mill_code code = run_table_pump(table, &err);
+    enum mill_code code = run_table_pump(table, 0, &err);
 
     if (code == MILL_E_IO || code == MILL_E_NOENT)
         mill_log_err(MILL_WARN, "table", &err);

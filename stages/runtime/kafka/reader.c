@@ -231,3 +231,12 @@ int64_t mill_reader_position(struct mill_reader *r, const char *topic, int32_t p
 
     return at ? at->offset : -1;
 }
+
+int64_t mill_reader_lag(struct mill_reader *r, const char *topic, int32_t partition)
+{
+    int64_t low = 0, high = 0, at = mill_reader_position(r, topic, partition);
+
+    if (rd_kafka_get_watermark_offsets(r->rk, topic, partition, &low, &high))
+        return 0;
+    return at >= 0 && high > at ? high - at : 0;
+}

@@ -41,5 +41,8 @@ enum mill_code mill_reader_next(struct mill_reader *r, int wait_ms, struct mill_
 /** @brief Position (next offset to be read), counting transaction markers once the end was met;
  *  -1 for a partition that is not read. */
 int64_t mill_reader_position(struct mill_reader *r, const char *topic, int32_t partition);
+/** @brief Records between the position and the end of the log as the last answer had it; asks
+ *  nobody. */
+int64_t mill_reader_lag(struct mill_reader *r, const char *topic, int32_t partition);
 
 #endif

@@ -15,10 +15,10 @@
 #include "avro/registry.h"
 #include "kafka/common.h"
 #include "kafka/rdkafka_int.h"
+#include "kafka/table_int.h"
 #include "net/http_server.h"
 #include "sink.h"
 #include "stage.h"
-#include "table.h"
 #include <stdatomic.h>
 
 enum {
@@ -246,15 +246,5 @@ void run_parts_clear(struct mill_ctx *ctx);
  *  broker does not say); MILL_E_NOENT */
 enum mill_code run_target_check(struct mill_ctx *ctx, const char *topic, int32_t partition,
                                 struct mill_err *err) MILL_NODISCARD;
-
-/* table.c: */
-enum mill_code run_table_new(struct mill_table **out, struct mill_ctx *ctx,
-                             const struct mill_table_port *port, const char *topic,
-                             struct mill_err *err) MILL_NODISCARD;
-void run_table_free(struct mill_table *t);
-enum mill_code run_table_assign(struct mill_table *t, const int32_t *partitions, size_t n,
-                                struct mill_err *err) MILL_NODISCARD;
-/** @brief Take in what has arrived, without waiting. */
-enum mill_code run_table_pump(struct mill_table *t, struct mill_err *err) MILL_NODISCARD;
 
 #endif

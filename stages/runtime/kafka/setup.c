@@ -201,13 +201,44 @@ static enum mill_code setup_subscribe(struct mill_ctx *ctx, struct mill_err *err
     return e ? mill_rd_fail_code(err, "subscribe", e) : MILL_OK;
 }
 
+static enum mill_code setup_table(struct mill_ctx *ctx, size_t at, struct mill_err *err)
+{
+    const struct mill_table_port *port = &ctx->spec->tables[at];
+    char folder[1024];
+    uint32_t wait_ms = 0;
+    const struct run_table_conf conf = {
+        .name = port->name,
+        .topic = ctx->topics[2 * RUN_PORTS_MAX + at],
+        .desc = port->desc,
+        .kafka = ctx->kafka,
+        .registry = ctx->registry,
+        .folder = folder,
+        .max_bytes = ctx->rc.table_max_bytes,
+        .record_max_bytes = ctx->rc.record_max_bytes,
+        .global = port->global,
+    };
+    enum mill_code code;
+
+    snprintf(folder, sizeof folder, "%s/%s", ctx->rc.state_dir, ctx->client_id);
+    code = run_table_new(&ctx->tables[at], &conf, err);
+    if (code)
+        return code;
+    while ((code = run_table_learn(ctx->tables[at], err)) == MILL_E_IO || code == MILL_E_NOENT) {
+        run_away(ctx, "waiting for a table's topic or the schema registry");
+        mill_log_err(MILL_WARN, "table_wait", err);
+        if (!run_backoff(ctx, &wait_ms))
+            break;
+    }
+    run_away(ctx, NULL);
+    return code;
+}
+
 static enum mill_code setup_tables(struct mill_ctx *ctx, struct mill_err *err)
 {
     enum mill_code code = MILL_OK;
 
     for (size_t i = 0; !code && ctx->spec->tables && ctx->spec->tables[i].name; i++)
-        code = run_table_new(&ctx->tables[i], ctx, &ctx->spec->tables[i],
-                             ctx->topics[2 * RUN_PORTS_MAX + i], err);
+        code = setup_table(ctx, i, err);
     return code;
 }
 

@@ -1,135 +1,65 @@
-/* A keyed topic's partitions in an LMDB file; see table.h. The file is made anew at each start. */
-#include "table.h"
+/* A keyed topic's partitions, read into a store; see table.h. */
+#include "avro/codec.h"
 #include "base/clock.h"
 #include "kafka/reader.h"
-#include "kafka/run.h"
+#include "kafka/table_int.h"
+#include "kafka/table_store_int.h"
 
-#include <errno.h>
-#include <lmdb.h>
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
-    PARTS_MAX = 256,
     PUMP_RECORDS = 5000,
     OWN_SCHEMA = INT32_MAX, /* a frame has no negative ids, and no registry counts up to this one */
     NEXT_MS = 100,
-    PATH_BYTES = 1024,
-};
-
-struct table_part {
-    int32_t id;
-    MDB_dbi dbi;
 };
 
 struct mill_table {
-    struct mill_ctx *ctx;
-    const char *topic;
-    struct mill_codec *codec;
-    struct mill_reader *reader;
-    MDB_env *env;
-    size_t key_max;
-    struct table_part parts[PARTS_MAX];
+    struct run_table_conf conf;
+    struct mill_reader *reader;      /**< of the thread that fills the table */
+    struct run_table_thread *thread; /**< NULL: a stage's table */
+    int32_t *parts;                  /**< held */
     size_t parts_n;
+
+    pthread_mutex_t lock; /**< for all below */
+    struct run_store *store;
+    struct mill_codec *codec;
+    int32_t partitions;      /**< of the topic; 0 = not known */
     struct mill_arena arena; /**< one decoded record */
     struct mill_buf scratch;
+    int64_t lag, assigned_ms;
+    double rebuild_seconds;
 };
 
-static enum mill_code table_fail(struct mill_err *err, const struct mill_table *t, int rc)
+static void table_lock(struct mill_table *t)
 {
-    return mill_fail(err, rc == ENOMEM ? MILL_E_NOMEM : MILL_E_STATE, t->topic, "table: %s",
-                     mdb_strerror(rc));
+    pthread_mutex_lock(&t->lock);
 }
 
-/* mkdir -p */
-static bool table_mkdir(char *path)
+static void table_unlock(struct mill_table *t)
 {
-    for (char *at = path + 1; *at; at++) {
-        if (*at != '/')
-            continue;
-        *at = 0;
-        if (mkdir(path, 0700) && errno != EEXIST)
-            return false;
-        *at = '/';
-    }
-    return !mkdir(path, 0700) || errno == EEXIST;
+    pthread_mutex_unlock(&t->lock);
 }
 
-static enum mill_code table_open(struct mill_table *t, const char *name, struct mill_err *err)
-{
-    char path[PATH_BYTES], lock[PATH_BYTES + 8];
-    int rc;
-
-    snprintf(path, sizeof path, "%s/%s", t->ctx->rc.state_dir, t->ctx->client_id);
-    if (!table_mkdir(path)) {
-        char text[128];
-        return mill_fail(err, MILL_E_CONFIG, "state-dir", "%s: %s", path,
-                         mill_errno_text(errno, text, sizeof text));
-    }
-    snprintf(path, sizeof path, "%s/%s/%s.mdb", t->ctx->rc.state_dir, t->ctx->client_id, name);
-    snprintf(lock, sizeof lock, "%s-lock", path);
-    /* A cache of a topic: what an earlier life left may be behind or of another topic. */
-    unlink(path);
-    unlink(lock);
-    rc = mdb_env_create(&t->env);
-    if (!rc)
-        rc = mdb_env_set_mapsize(t->env, (size_t)t->ctx->rc.table_max_bytes);
-    if (!rc)
-        rc = mdb_env_set_maxdbs(t->env, PARTS_MAX);
-    if (!rc)
-        rc = mdb_env_open(t->env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOTLS | MDB_NOLOCK, 0600);
-    if (rc)
-        return table_fail(err, t, rc);
-    t->key_max = (size_t)mdb_env_get_maxkeysize(t->env);
-    return MILL_OK;
-}
-
-/* The newest schema of the topic, learnt while there is time to wait for the registry: a look-up in
- * the middle of a batch cannot wait. */
-static enum mill_code table_schema(struct mill_table *t, struct mill_err *err)
-{
-    char subject[RUN_TOPIC_NAME + 8];
-    struct mill_str json;
-    uint32_t wait_ms = 0;
-    int32_t id;
-    enum mill_code code;
-
-    snprintf(subject, sizeof subject, "%s-value", t->topic);
-    while ((code = mill_registry_latest(t->ctx->registry, subject, &id, &json, err)) == MILL_E_IO) {
-        run_away(t->ctx, "waiting for the schema registry");
-        mill_log_err(MILL_WARN, "registry_wait", err);
-        if (!run_backoff(t->ctx, &wait_ms))
-            break;
-    }
-    run_away(t->ctx, NULL);
-    if (code == MILL_E_NOENT)
-        return MILL_OK; /* nobody has written yet */
-    return code ? code : mill_codec_learn(t->codec, id, json, err);
-}
-
-enum mill_code run_table_new(struct mill_table **out, struct mill_ctx *ctx,
-                             const struct mill_table_port *port, const char *topic,
+enum mill_code run_table_new(struct mill_table **out, const struct run_table_conf *conf,
                              struct mill_err *err)
 {
     struct mill_table *t = calloc(1, sizeof *t);
     enum mill_code code;
 
+    *out = NULL;
     if (!t)
-        return mill_fail(err, MILL_E_NOMEM, topic, "out of memory");
-    t->ctx = ctx;
-    t->topic = topic;
-    mill_buf_init(&t->scratch, ctx->rc.record_max_bytes);
-    code = mill_codec_new(&t->codec, port->desc, err);
+        return mill_fail(err, MILL_E_NOMEM, conf->topic, "out of memory");
+    t->conf = *conf;
+    pthread_mutex_init(&t->lock, NULL);
+    mill_buf_init(&t->scratch, conf->record_max_bytes);
+    code = mill_codec_new(&t->codec, conf->desc, err);
     if (!code)
-        code = mill_codec_learn(t->codec, OWN_SCHEMA, mill_str(port->desc->avsc), err);
+        code = mill_codec_learn(t->codec, OWN_SCHEMA, mill_str(conf->desc->avsc), err);
     if (!code)
-        code = table_schema(t, err);
+        code = run_store_open(&t->store, conf->folder, conf->name, conf->max_bytes, err);
     if (!code)
-        code = table_open(t, port->name, err);
-    if (!code)
-        code = mill_reader_new(&t->reader, &ctx->kafka, err);
+        code = mill_reader_new(&t->reader, &conf->kafka, err);
     if (code) {
         run_table_free(t);
         return code;
@@ -143,123 +73,102 @@ void run_table_free(struct mill_table *t)
     if (!t)
         return;
     mill_reader_free(t->reader);
-    if (t->env)
-        mdb_env_close(t->env);
+    run_store_free(t->store);
     mill_codec_free(t->codec);
     mill_arena_release(&t->arena);
     mill_buf_release(&t->scratch);
+    pthread_mutex_destroy(&t->lock);
+    free(t->parts);
     free(t);
 }
 
-static struct table_part *table_part(struct mill_table *t, int32_t partition)
+struct run_table_thread **run_table_thread(struct mill_table *t)
 {
-    for (size_t i = 0; i < t->parts_n; i++)
-        if (t->parts[i].id == partition)
-            return &t->parts[i];
-    return NULL;
+    return &t->thread;
 }
 
-static enum mill_code table_add(struct mill_table *t, int32_t partition, struct mill_err *err)
+/* How many partitions the topic has: where a key's records lie, and what a global table holds. */
+static enum mill_code table_partitions(struct mill_table *t, int32_t *n, struct mill_err *err)
 {
-    char name[32];
-    MDB_txn *txn = NULL;
-    MDB_dbi dbi;
-    enum mill_code code;
-    int rc;
+    enum mill_code code = mill_reader_partitions(t->reader, t->conf.topic, n, err);
 
-    if (t->parts_n == PARTS_MAX)
-        return mill_fail(err, MILL_E_CONFIG, t->topic, "over %d partitions", PARTS_MAX);
-    snprintf(name, sizeof name, "p%d", partition);
-    rc = mdb_txn_begin(t->env, NULL, 0, &txn);
-    if (!rc)
-        rc = mdb_dbi_open(txn, name, MDB_CREATE, &dbi);
-    if (!rc)
-        rc = mdb_drop(txn, dbi, 0); /* left over from an earlier assignment */
-    if (!rc)
-        rc = mdb_txn_commit(txn);
-    else if (txn)
-        mdb_txn_abort(txn);
-    if (rc)
-        return table_fail(err, t, rc);
-    code = mill_reader_add(t->reader, t->topic, partition, MILL_READ_START, err);
+    if (code)
+        return code;
+    table_lock(t);
+    t->partitions = *n;
+    table_unlock(t);
+    return MILL_OK;
+}
+
+enum mill_code run_table_learn(struct mill_table *t, struct mill_err *err)
+{
+    struct mill_str json;
+    struct mill_str subject;
+    int32_t id, n;
+    enum mill_code code = table_partitions(t, &n, err);
+
+    if (code)
+        return code;
+    table_lock(t);
+    mill_arena_reset(&t->arena);
+    subject = mill_arena_printf(&t->arena, "%s-value", t->conf.topic);
+    code = subject.p ? mill_registry_latest(t->conf.registry, subject.p, &id, &json, err)
+                     : mill_fail(err, MILL_E_NOMEM, t->conf.topic, "out of memory");
     if (!code)
-        t->parts[t->parts_n++] = (struct table_part){partition, dbi};
+        code = mill_codec_learn(t->codec, id, json, err);
+    else if (code == MILL_E_NOENT)
+        code = MILL_OK; /* nobody has written yet */
+    table_unlock(t);
     return code;
 }
 
-enum mill_code run_table_assign(struct mill_table *t, const int32_t *partitions, size_t n,
-                                struct mill_err *err)
+/* ---- reading the topic ---- */
+
+/* Takes in up to PUMP_RECORDS records, waiting wait_ms for the first. */
+static enum mill_code table_take(struct mill_table *t, int wait_ms, struct mill_err *err)
 {
-    enum mill_code code = MILL_OK;
+    enum mill_code read = MILL_OK, code = MILL_OK;
+    bool locked = false;
 
-    for (size_t i = 0; !code && i < t->parts_n;) {
-        size_t k = 0;
-        while (k < n && partitions[k] != t->parts[i].id)
-            k++;
-        if (k < n) {
-            i++;
-            continue;
-        }
-        code = mill_reader_remove(t->reader, t->topic, t->parts[i].id, err);
-        t->parts[i] = t->parts[--t->parts_n];
-    }
-    for (size_t k = 0; !code && k < n; k++)
-        if (!table_part(t, partitions[k]))
-            code = table_add(t, partitions[k], err);
-    return code;
-}
-
-static int table_store(struct mill_table *t, MDB_txn *txn, const struct mill_record *in)
-{
-    const struct table_part *p = table_part(t, in->partition);
-    MDB_val k = {in->key.n, (void *)(uintptr_t)in->key.p};
-    MDB_val v = {in->raw.n, (void *)(uintptr_t)in->raw.p};
-    int rc;
-
-    if (!p)
-        return 0;
-    if (!in->key.n || in->key.n > t->key_max) {
-        mill_log(MILL_WARN, "table_key",
-                 MILL_KV(MILL_KS("topic", in->topic), MILL_KI("offset", in->offset)),
-                 "a key of %zu bytes cannot be ours", in->key.n);
-        return 0;
-    }
-    rc = in->raw.p ? mdb_put(txn, p->dbi, &k, &v, 0) : mdb_del(txn, p->dbi, &k, NULL);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-/* Takes in up to PUMP_RECORDS records, waiting wait_ms for the first. @param n out: how many */
-static enum mill_code table_take(struct mill_table *t, int wait_ms, size_t *n, struct mill_err *err)
-{
-    MDB_txn *txn = NULL;
-    enum mill_code code = MILL_OK;
-    bool got = true;
-    int rc = 0;
-
-    for (*n = 0; *n < PUMP_RECORDS; (*n)++) {
+    for (size_t n = 0; !code && n < PUMP_RECORDS; n++) {
         struct mill_record in;
-        code = mill_reader_next(t->reader, *n ? 0 : wait_ms, &in, &got, err);
-        if (code || !got)
+        bool got = false;
+        read = mill_reader_next(t->reader, n ? 0 : wait_ms, &in, &got, err);
+        if (read || !got)
             break;
-        if (!txn)
-            rc = mdb_txn_begin(t->env, NULL, 0, &txn);
-        if (!rc)
-            rc = table_store(t, txn, &in);
-        if (rc)
-            break;
+        if (!locked)
+            table_lock(t);
+        locked = true;
+        code = run_store_take(t->store, in.partition, in.offset, in.key, in.raw, err);
     }
-    if (txn && !rc)
-        rc = mdb_txn_commit(txn);
-    else if (txn)
-        mdb_txn_abort(txn);
-    return rc ? table_fail(err, t, rc) : code;
+    if (!locked)
+        return read;
+    /* What was read before the reader failed is kept: it does not come again. */
+    if (code)
+        run_store_abort(t->store);
+    else
+        code = run_store_commit(t->store, err);
+    table_unlock(t);
+    return code ? code : read;
 }
 
-enum mill_code run_table_pump(struct mill_table *t, struct mill_err *err)
+static void table_note_lag(struct mill_table *t)
 {
-    size_t n;
+    int64_t lag = 0;
 
-    return t->parts_n ? table_take(t, 0, &n, err) : MILL_OK;
+    for (size_t i = 0; i < t->parts_n; i++)
+        lag += mill_reader_lag(t->reader, t->conf.topic, t->parts[i]);
+    table_lock(t);
+    t->lag = lag;
+    table_unlock(t);
+}
+
+enum mill_code run_table_pump(struct mill_table *t, int wait_ms, struct mill_err *err)
+{
+    enum mill_code code = t->parts_n ? table_take(t, wait_ms, err) : MILL_OK;
+
+    table_note_lag(t);
+    return code;
 }
 
 enum mill_code mill_table_catch_up(struct mill_table *t, int32_t partition, uint32_t timeout_ms,
@@ -267,96 +176,206 @@ enum mill_code mill_table_catch_up(struct mill_table *t, int32_t partition, uint
 {
     int64_t until = mill_tick_ms() + timeout_ms, low, high;
     enum mill_code code;
-    size_t n;
 
-    if (!table_part(t, partition))
-        return mill_fail(err, MILL_E_STATE, t->topic, "partition %d is not held", partition);
-    code = mill_reader_marks(t->reader, t->topic, partition, &low, &high, err);
-    while (!code && high > low && mill_reader_position(t->reader, t->topic, partition) < high) {
+    if (!run_store_holds(t->store, partition))
+        return mill_fail(err, MILL_E_STATE, t->conf.topic, "partition %d is not held", partition);
+    code = mill_reader_marks(t->reader, t->conf.topic, partition, &low, &high, err);
+    while (!code && high > low &&
+           mill_reader_position(t->reader, t->conf.topic, partition) < high) {
         if (mill_tick_ms() > until)
-            return mill_fail(err, MILL_E_IO, t->topic, "partition %d: at %lld of %lld", partition,
-                             (long long)mill_reader_position(t->reader, t->topic, partition),
+            return mill_fail(err, MILL_E_IO, t->conf.topic, "partition %d: at %lld of %lld",
+                             partition,
+                             (long long)mill_reader_position(t->reader, t->conf.topic, partition),
                              (long long)high);
-        code = table_take(t, NEXT_MS, &n, err);
+        code = table_take(t, NEXT_MS, err);
     }
     return code;
 }
 
-static enum mill_code table_decode(struct mill_table *t, MDB_val v, void *value,
-                                   struct mill_err *err)
-{
-    struct mill_str body;
-    int32_t id;
-    enum mill_code code =
-        mill_frame_split((struct mill_str){v.mv_data, v.mv_size}, &id, &body, err);
+/* ---- what is held ---- */
 
-    if (!code && !mill_codec_knows(t->codec, id))
-        code = run_learn(t->ctx, t->codec, id, err);
-    mill_arena_reset(&t->arena);
-    return code ? code : mill_codec_decode(t->codec, id, body, &t->arena, value, err);
+static enum mill_code table_add(struct mill_table *t, int32_t partition, struct mill_err *err)
+{
+    int32_t *v = realloc(t->parts, (t->parts_n + 1) * sizeof *v);
+    enum mill_code code;
+
+    if (!v)
+        return mill_fail(err, MILL_E_NOMEM, t->conf.topic, "out of memory");
+    t->parts = v;
+    table_lock(t);
+    code = run_store_hold(t->store, partition, err);
+    table_unlock(t);
+    if (code)
+        return code;
+    code = mill_reader_add(t->reader, t->conf.topic, partition, MILL_READ_START, err);
+    if (code) {
+        table_lock(t);
+        run_store_let_go(t->store, partition);
+        table_unlock(t);
+    } else {
+        t->parts[t->parts_n++] = partition;
+    }
+    return code;
+}
+
+static bool table_among(const int32_t *v, size_t n, int32_t partition)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i] == partition)
+            return true;
+    return false;
+}
+
+static enum mill_code table_hold(struct mill_table *t, const int32_t *v, size_t n,
+                                 struct mill_err *err)
+{
+    enum mill_code code = MILL_OK;
+
+    for (size_t i = 0; !code && i < t->parts_n;) {
+        if (table_among(v, n, t->parts[i])) {
+            i++;
+            continue;
+        }
+        code = mill_reader_remove(t->reader, t->conf.topic, t->parts[i], err);
+        table_lock(t);
+        run_store_let_go(t->store, t->parts[i]);
+        table_unlock(t);
+        t->parts[i] = t->parts[--t->parts_n];
+    }
+    for (size_t i = 0; !code && i < n; i++)
+        if (!table_among(t->parts, t->parts_n, v[i]))
+            code = table_add(t, v[i], err);
+    return code;
+}
+
+enum mill_code run_table_assign(struct mill_table *t, const int32_t *partitions, size_t n,
+                                uint32_t timeout_ms, struct mill_err *err)
+{
+    int32_t *all = NULL;
+    int32_t count = t->partitions; /* our own thread wrote it */
+    enum mill_code code = MILL_OK;
+
+    if (!t->assigned_ms)
+        t->assigned_ms = mill_tick_ms(); /* an earlier call may have been cut short */
+    if (t->conf.global) {
+        all = calloc((size_t)count + 1, sizeof *all);
+        if (!all)
+            return mill_fail(err, MILL_E_NOMEM, t->conf.topic, "out of memory");
+        for (int32_t i = 0; i < count; i++)
+            all[i] = i;
+        partitions = all;
+        n = (size_t)count;
+    }
+    if (!code)
+        code = table_hold(t, partitions, n, err);
+    for (size_t i = 0; !code && i < n; i++)
+        code = mill_table_catch_up(t, partitions[i], timeout_ms, err);
+    free(all);
+    if (code)
+        return code;
+    table_lock(t);
+    t->rebuild_seconds = (double)(mill_tick_ms() - t->assigned_ms) / 1000.0;
+    table_unlock(t);
+    t->assigned_ms = 0;
+    table_note_lag(t);
+    return MILL_OK;
+}
+
+/* ---- looking things up ---- */
+
+static enum mill_code table_decode(struct mill_table *t, struct mill_str raw,
+                                   struct mill_arena *mem, void *value, struct mill_err *err)
+{
+    struct mill_str body, json;
+    int32_t id;
+    enum mill_code code = mill_frame_split(raw, &id, &body, err);
+
+    if (!code && !mill_codec_knows(t->codec, id)) {
+        code = mill_registry_schema(t->conf.registry, id, &json, err);
+        if (!code)
+            code = mill_codec_learn(t->codec, id, json, err);
+    }
+    return code ? code : mill_codec_decode(t->codec, id, body, mem, value, err);
+}
+
+static int32_t table_by_key(const struct mill_table *t, int32_t partition, struct mill_str key)
+{
+    return partition == MILL_TABLE_BY_KEY ? mill_partition(key, t->partitions) : partition;
+}
+
+struct table_visit {
+    struct mill_table *t;
+    bool (*each)(void *arg, struct mill_str key, const void *value);
+    void *arg, *value;
+    enum mill_code code;
+    struct mill_err *err;
+};
+
+static bool table_visit(void *arg, struct mill_str key, struct mill_str raw)
+{
+    struct table_visit *v = arg;
+
+    mill_arena_reset(&v->t->arena);
+    v->code = table_decode(v->t, raw, &v->t->arena, v->value, v->err);
+    return !v->code && v->each(v->arg, key, v->value);
 }
 
 enum mill_code mill_table_each(struct mill_table *t, int32_t partition, struct mill_str prefix,
                                bool (*each)(void *arg, struct mill_str key, const void *value),
                                void *arg, struct mill_err *err)
 {
-    const struct table_part *p = table_part(t, partition);
-    MDB_txn *txn = NULL;
-    MDB_cursor *at = NULL;
-    MDB_val k = {prefix.n, (void *)(uintptr_t)prefix.p}, v;
-    void *value = NULL;
-    enum mill_code code = MILL_OK;
-    int rc;
+    struct table_visit v = {.t = t, .each = each, .arg = arg, .err = err};
+    enum mill_code code;
 
-    if (!p)
-        return mill_fail(err, MILL_E_STATE, t->topic, "partition %d is not held", partition);
-    if (!prefix.n || prefix.n > t->key_max)
-        return MILL_OK; /* no key is like that */
-    value = calloc(1, mill_codec_desc(t->codec)->size);
-    rc = value ? mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn) : ENOMEM;
-    if (!rc)
-        rc = mdb_cursor_open(txn, p->dbi, &at);
-    for (MDB_cursor_op op = MDB_SET_RANGE; !rc; op = MDB_NEXT) {
-        rc = mdb_cursor_get(at, &k, &v, op);
-        if (rc || k.mv_size < prefix.n || memcmp(k.mv_data, prefix.p, prefix.n))
-            break;
-        code = table_decode(t, v, value, err);
-        if (code || !each(arg, (struct mill_str){k.mv_data, k.mv_size}, value))
-            break;
-    }
-    if (at)
-        mdb_cursor_close(at);
-    if (txn)
-        mdb_txn_abort(txn);
-    free(value);
-    return rc && rc != MDB_NOTFOUND ? table_fail(err, t, rc) : code;
+    v.value = calloc(1, t->conf.desc->size);
+    if (!v.value)
+        return mill_fail(err, MILL_E_NOMEM, t->conf.topic, "out of memory");
+    table_lock(t);
+    code =
+        run_store_each(t->store, table_by_key(t, partition, prefix), prefix, table_visit, &v, err);
+    table_unlock(t);
+    free(v.value);
+    return code ? code : v.code;
+}
+
+enum mill_code mill_table_get(struct mill_table *t, struct mill_str key, struct mill_arena *mem,
+                              void *value, struct mill_err *err)
+{
+    struct mill_str raw;
+    enum mill_code code;
+
+    table_lock(t);
+    code = run_store_get(t->store, table_by_key(t, MILL_TABLE_BY_KEY, key), key, mem, &raw, err);
+    if (!code)
+        code = table_decode(t, raw, mem, value, err);
+    table_unlock(t);
+    return code;
 }
 
 enum mill_code mill_table_put(struct mill_table *t, int32_t partition, struct mill_str key,
                               const void *value, struct mill_err *err)
 {
-    MDB_txn *txn = NULL;
-    enum mill_code code;
-    int rc;
+    enum mill_code code = MILL_OK;
 
+    table_lock(t);
     mill_buf_reset(&t->scratch);
     if (!mill_frame_add(&t->scratch, OWN_SCHEMA))
-        return mill_fail(err, MILL_E_NOMEM, t->topic, "out of memory");
-    code = mill_codec_encode(t->codec, value, &t->scratch, err);
-    if (code)
-        return code;
-    rc = mdb_txn_begin(t->env, NULL, 0, &txn);
-    if (!rc)
-        rc = table_store(t, txn,
-                         &(struct mill_record){
-                             .topic = t->topic,
-                             .partition = partition,
-                             .key = key,
-                             .raw = mill_buf_view(&t->scratch),
-                         });
-    if (txn && !rc)
-        rc = mdb_txn_commit(txn);
-    else if (txn)
-        mdb_txn_abort(txn);
-    return rc ? table_fail(err, t, rc) : MILL_OK;
+        code = mill_fail(err, MILL_E_NOMEM, t->conf.topic, "out of memory");
+    if (!code)
+        code = mill_codec_encode(t->codec, value, &t->scratch, err);
+    if (!code)
+        code = run_store_own(t->store, table_by_key(t, partition, key), key,
+                             mill_buf_view(&t->scratch), err);
+    table_unlock(t);
+    return code;
+}
+
+void mill_table_stats(struct mill_table *t, struct mill_table_stats *out)
+{
+    *out = (struct mill_table_stats){0};
+    table_lock(t);
+    run_store_size(t->store, &out->records, &out->bytes);
+    out->lag = t->lag;
+    out->rebuild_seconds = t->rebuild_seconds;
+    table_unlock(t);
 }
