@@ -162,3 +162,24 @@ MILL_STAGE(recall) = {
     .tables = memory,
     .on_record = recall_on_record,
 };
+
+/* Two inputs, the second one raw: what comes back by the retry topic may be of either. */
+static const struct mill_port two_ports[] = {
+    {"notes", "notes", &note_desc}, {"others", "others", NULL}, {0}};
+
+static enum mill_verdict two_on_record(struct mill_ctx *ctx, const struct mill_record *in,
+                                       struct mill_err *err)
+{
+    const struct note raw = {MILL_STR("raw")};
+
+    return mill_emit(ctx, OUT_NOTES, in->key, in->port ? &raw : in->value, err) ? MILL_STOP
+                                                                                : MILL_DONE;
+}
+
+MILL_STAGE(two) = {
+    .name = "two",
+    .summary = "copies notes of two inputs",
+    .in = two_ports,
+    .out = out_ports,
+    .on_record = two_on_record,
+};

@@ -261,10 +261,36 @@ static void forwarding_to_nowhere_harms_one_record_only(void **state)
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
+static void what_comes_back_is_of_the_port_it_came_from(void **state)
+{
+    static const char *const first[] = {"__connect.errors.topic=notes", NULL},
+                             *const second[] = {"__connect.errors.topic=others", NULL},
+                             *const neither[] = {"__connect.errors.topic=gone", NULL};
+    struct lab_record v[8];
+    pid_t pid;
+
+    (void)state;
+    lab_topic(&lab, "others", 4);
+    pid = lab_stage(&lab, "two");
+    lab_produce(&lab, "others", 1, MILL_STR("o1"), MILL_STR("no frame"), NULL);
+    lab_produce(&lab, "retry", 2, MILL_STR("o2"), MILL_STR("no frame"), second);
+    lab_produce(&lab, "retry", 2, MILL_STR("n1"), framed("note"), first);
+    lab_produce(&lab, "retry", 2, MILL_STR("n2"), framed("note"), NULL);
+    lab_produce(&lab, "retry", 2, MILL_STR("x1"), framed("note"), neither);
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 4), 4);
+    for (size_t i = 0; i < 4; i++) /* behind frame and length */
+        assert_string_equal(v[i].value + 6, *v[i].key == 'o' ? "raw" : "note");
+    assert_int_equal(lab_read(&lab, "failures", v, 8, 1), 1);
+    assert_string_equal(v[0].key, "x1");
+    assert_true(has(&v[0], "gone is no input of ours"));
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
 static const struct mill_stage *stage_of(const char *mode)
 {
     return !strcmp(mode, "pend")     ? &mill_stage_pend
            : !strcmp(mode, "recall") ? &mill_stage_recall
+           : !strcmp(mode, "two")    ? &mill_stage_two
                                      : &mill_stage_notes;
 }
 
@@ -283,6 +309,7 @@ int main(int argc, char **argv)
         T(a_fenced_producer_ends_the_process),
         T(a_table_gives_what_its_topic_and_its_owner_put_there),
         T(forwarding_to_nowhere_harms_one_record_only),
+        T(what_comes_back_is_of_the_port_it_came_from),
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))

@@ -122,16 +122,34 @@ static bool prepare_decode(struct mill_ctx *ctx, struct run_item *item, struct m
     return true;
 }
 
+/* A retry topic carries what any of the ports' records have become: the failure headers say which
+ * topic it came from. Without them it is of the first port. */
+static enum mill_code prepare_port(const struct mill_ctx *ctx, const struct run_part *p,
+                                   const struct mill_record *in, size_t *port, struct mill_err *err)
+{
+    struct mill_str from = mill_header(in, "__connect.errors.topic");
+
+    *port = p->port;
+    if (!p->retry || !from.p || !ctx->spec->in[1].name)
+        return MILL_OK;
+    for (size_t i = 0; i < ctx->in_topics_n; i++)
+        if (!ctx->in_topics[i].retry && mill_str_is(from, ctx->in_topics[i].name)) {
+            *port = ctx->in_topics[i].port;
+            return MILL_OK;
+        }
+    return mill_fail(err, MILL_E_DATA, "__connect.errors.topic", "%.*s is no input of ours",
+                     MILL_FMT(from));
+}
+
 bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
 {
     const rd_kafka_message_t *m = item->msg;
     const struct run_part *p = item->part;
     struct mill_record *in = &item->rec;
-    struct mill_codec *codec = ctx->in_codec[p->port];
+    struct mill_err err = {0};
     rd_kafka_timestamp_type_t type;
 
     *in = (struct mill_record){
-        .port = p->port,
         .topic = p->topic,
         .partition = p->partition,
         .offset = m->offset,
@@ -143,5 +161,7 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
     in->origin = prepare_origin(ctx, in, prepare_topic(ctx, p));
     in->attempt = prepare_attempt(in);
     item->state = RUN_READY;
-    return codec ? prepare_decode(ctx, item, codec) : true;
+    if (prepare_port(ctx, p, in, &in->port, &err))
+        return prepare_fault(ctx, item, &err);
+    return ctx->in_codec[in->port] ? prepare_decode(ctx, item, ctx->in_codec[in->port]) : true;
 }
