@@ -46,7 +46,7 @@ static enum mill_code assign_lake_end(struct mill_ctx *ctx, const struct mill_po
 {
     const struct sink_conf *conf = mill_conf(ctx);
     struct timespec wait = {.tv_sec = ASSIGN_WAIT_MS / 1000};
-    struct lake_end e = {at, mill_str(conf->s3_prefix), -1};
+    struct lake_end e = {at, mill_str(conf->s3.prefix), -1};
     enum mill_code rc = MILL_E_IO;
 
     for (int i = 0; i < ASSIGN_TRIES && rc; i++) {

@@ -15,13 +15,11 @@
 #include "lake/fill.h"
 #include "lake/object.h"
 #include "lake/plan.h"
-#include "net/s3.h"
+#include "net/s3_opts.h"
 #include "sink.h"
 
 struct sink_conf {
-    const char *s3_endpoint, *s3_region, *s3_bucket, *s3_prefix;
-    bool s3_virtual_host;
-    uint64_t s3_timeout_ms;
+    struct mill_s3_opts s3;
     uint64_t flush_ms;
     uint32_t roll_rows;
     uint64_t roll_bytes, memory_bytes, row_group_bytes;

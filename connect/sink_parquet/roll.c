@@ -103,7 +103,7 @@ static enum mill_code roll_siblings(const struct mill_ctx *ctx, const struct sin
     for (size_t i = 0; i < p->n_files && !rc; i++) {
         struct mill_object o = roll_object(p, &p->files[i]);
         mill_buf_reset(&name);
-        rc = mill_object_name(&o, mill_str(conf->s3_prefix), &name, err);
+        rc = mill_object_name(&o, mill_str(conf->s3.prefix), &name, err);
         mill_buf_puts(out, i ? ",{\"object\":" : "{\"object\":");
         if (!rc)
             mill_buf_json(out, mill_buf_view(&name));
@@ -210,7 +210,7 @@ static enum mill_code roll_upload(struct mill_ctx *ctx, struct sink_part *p, str
         if (!f->file)
             continue;
         mill_buf_reset(&name);
-        rc = mill_object_name(&o, mill_str(conf->s3_prefix), &name, err);
+        rc = mill_object_name(&o, mill_str(conf->s3.prefix), &name, err);
         if (!rc)
             rc = roll_put(ctx, p, f, name.p, err);
         if (!rc) {

@@ -30,37 +30,7 @@ static const struct mill_port sink_in[] = {
 
 #define SINK_OFF(f) offsetof(struct sink_conf, f)
 static const struct mill_opt sink_opts[] = {
-    {.name = "s3-endpoint",
-     .type = MILL_OPT_STR,
-     .off = SINK_OFF(s3_endpoint),
-     .help = "base URL of the S3 server; default https://s3.REGION.amazonaws.com"},
-    {.name = "s3-region",
-     .type = MILL_OPT_STR,
-     .off = SINK_OFF(s3_region),
-     .def = "us-east-1",
-     .help = "region that requests are signed for"},
-    {.name = "s3-bucket",
-     .type = MILL_OPT_STR,
-     .off = SINK_OFF(s3_bucket),
-     .flags = MILL_OPT_REQUIRED,
-     .help = "bucket of the lake"},
-    {.name = "s3-prefix",
-     .type = MILL_OPT_STR,
-     .off = SINK_OFF(s3_prefix),
-     .def = "",
-     .help = "folder in the bucket, empty or ending in /"},
-    {.name = "s3-virtual-host",
-     .type = MILL_OPT_BOOL,
-     .off = SINK_OFF(s3_virtual_host),
-     .def = "false",
-     .help = "bucket in the host name instead of the path"},
-    {.name = "s3-timeout",
-     .type = MILL_OPT_MS,
-     .off = SINK_OFF(s3_timeout_ms),
-     .def = "60s",
-     .min = 100,
-     .max = 240000,
-     .help = "longest that one S3 call may take"},
+    MILL_S3_OPT_ROWS(struct sink_conf, s3, MILL_OPT_REQUIRED),
     {.name = "flush",
      .type = MILL_OPT_MS,
      .off = SINK_OFF(flush_ms),
@@ -151,16 +121,8 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
 {
     const struct sink_conf *conf = mill_conf(ctx);
     struct sink *s = mill_state(ctx);
-    struct mill_s3_conf s3 = {.endpoint = conf->s3_endpoint,
-                              .region = conf->s3_region,
-                              .bucket = conf->s3_bucket,
-                              .virtual_host = conf->s3_virtual_host,
-                              .timeout_ms = (uint32_t)conf->s3_timeout_ms};
-    struct mill_str prefix = mill_str(conf->s3_prefix);
     enum mill_code rc = sink_lists_check(conf, err);
 
-    if (!rc && prefix.n && prefix.p[prefix.n - 1] != '/')
-        rc = mill_fail(err, MILL_E_CONFIG, "s3-prefix", "does not end in /");
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
     s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
@@ -168,7 +130,7 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
         rc = mill_raw_shape(&s->raw_shape, false, err);
     if (!rc)
         rc = mill_raw_shape(&s->rejected_shape, true, err);
-    return rc ? rc : mill_s3_new(&s->s3, &s3, err);
+    return rc ? rc : mill_s3_open(&s->s3, &conf->s3, err);
 }
 
 static void sink_close(struct mill_ctx *ctx)
