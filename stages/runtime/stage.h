@@ -65,6 +65,9 @@ struct mill_stage {
     const struct mill_port *out;          /**< ends with {0}; NULL = none */
     const struct mill_table_port *tables; /**< ends with {0}; NULL = none */
     const struct mill_opt *opts;          /**< ends with {0}; offsets into the conf struct */
+    /** More option tables, whose offsets count from `off` in the conf struct: n = 0, 1, … until
+     *  NULL. NULL = none. */
+    const struct mill_opt *(*opts_more)(size_t n, size_t *off);
     size_t conf_size;
     size_t state_size;                 /**< zeroed memory that mill_state() gives */
     const struct mill_metric *metrics; /**< ends with {0}; NULL = none */

@@ -3,11 +3,12 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include <stdlib.h>
+#include <time.h>
 
 struct send_dispatch {
     struct send_dispatch_conf conf;
     struct mill_http *http;
-    struct send_queue waiting, ended;
+    struct send_queue waiting, paced, ended;
     size_t running;
 };
 
@@ -77,7 +78,7 @@ void send_dispatch_free(struct send_dispatch *d)
 
 void send_dispatch_push(struct send_dispatch *d, struct send_job *job)
 {
-    send_queue_add(&d->waiting, job);
+    send_queue_add(job->choice.start_ms ? &d->paced : &d->waiting, job);
 }
 
 void send_dispatch_answered(struct send_dispatch *d, struct send_job *job)
@@ -122,7 +123,7 @@ static void dispatch_call(struct send_dispatch *d, struct send_job *job)
 
     MILL_FAULT_POINT("send.before-call");
     if (f)
-        rc = provider->build(&job->route->account, job->msg, mill_now_us(), &job->call, &err);
+        rc = provider->build(job->route->account, job->msg, mill_now_us(), &job->call, &err);
     if (!rc) {
         *f = (struct in_flight){d, job};
         job->call.http.timeout_ms = d->conf.timeout_ms;
@@ -140,20 +141,52 @@ static void dispatch_call(struct send_dispatch *d, struct send_job *job)
                     mill_arena_printf(&job->mem, "%s: %s", err.where, err.text));
 }
 
+/** The provider's health has changed since the job was planned: another will take it next time. */
+static void dispatch_shut(struct send_dispatch *d, struct send_job *job)
+{
+    if (job->route->health.state == SEND_PAUSED)
+        dispatch_refuse(d, job, MILL_OUTCOME_CREDENTIAL,
+                        MILL_STR("not called: the provider refuses our credentials"));
+    else if (job->route->health.state == SEND_OPEN)
+        dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT,
+                        MILL_STR("not called: too many of the provider's calls fail"));
+    else
+        dispatch_refuse(d, job, MILL_OUTCOME_THROTTLED,
+                        MILL_STR("not called: the provider has too many requests"));
+}
+
+/** Those whose start time has come. @return ms until the next one's; INT64_MAX = none waits */
+static int64_t dispatch_due(struct send_dispatch *d, bool draining)
+{
+    struct send_queue later = d->paced;
+    int64_t now = mill_tick_ms(), next = INT64_MAX;
+    struct send_job *job;
+
+    d->paced = (struct send_queue){NULL, NULL};
+    while ((job = send_queue_take(&later))) {
+        int64_t wait = job->choice.start_ms - now;
+        if (wait <= 0 || draining) {
+            send_queue_add(&d->waiting, job);
+            continue;
+        }
+        send_queue_add(&d->paced, job);
+        next = wait < next ? wait : next;
+    }
+    return next;
+}
+
 static void dispatch_start(struct send_dispatch *d, bool draining)
 {
     while (d->waiting.head && (draining || d->running < d->conf.concurrency)) {
         struct send_job *job = send_queue_take(&d->waiting);
-        const struct send_route *route = job->route;
 
         if (draining) {
             dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT, MILL_STR("not called: shutting down"));
         } else if (mill_tick_ms() - job->intent_ms >= d->conf.intent_max_ms) {
             dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT,
                             MILL_STR("not called: its intent had grown old"));
-        } else if (route->paused_until_ms && !route->probing) {
-            dispatch_refuse(d, job, MILL_OUTCOME_CREDENTIAL,
-                            MILL_STR("not called: the provider refuses our credentials"));
+        } else if (!send_health_allows(&job->route->health, job->choice.probe, mill_tick_ms())) {
+            dispatch_shut(d, job);
         } else {
             dispatch_call(d, job);
         }
@@ -170,11 +203,17 @@ static void dispatch_settle(struct send_dispatch *d)
 
 void send_dispatch_run(struct send_dispatch *d, int wait_ms, bool draining)
 {
+    int64_t due = dispatch_due(d, draining);
+
     dispatch_start(d, draining);
+    wait_ms = d->ended.head ? 0 : due < wait_ms ? (int)due : wait_ms;
     if (d->running)
-        mill_http_poll(d->http, d->ended.head ? 0 : wait_ms);
+        mill_http_poll(d->http, wait_ms);
+    else if (d->paced.head && wait_ms > 0)
+        nanosleep(&(struct timespec){wait_ms / 1000, wait_ms % 1000 * 1000000L}, NULL);
     if (d->running)
         MILL_FAULT_POINT("send.during-call");
     dispatch_settle(d);
+    dispatch_due(d, draining);
     dispatch_start(d, draining);
 }

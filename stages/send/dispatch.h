@@ -4,8 +4,8 @@
  *
  * Model: jobs are pushed with their INTENT committed and come back through `settled`, called from
  * send_dispatch_run only. A job that may not be called any more (its INTENT too old, the process
- * draining, its provider paused) comes back too, with called == false: proven not accepted.
- * Thread rule: one thread.
+ * draining, its provider left alone meanwhile) comes back too, with called == false: proven not
+ * accepted. Thread rule: one thread.
  */
 #ifndef MILL_SEND_DISPATCH_H
 #define MILL_SEND_DISPATCH_H
@@ -26,7 +26,7 @@ enum mill_code send_dispatch_new(struct send_dispatch **out, const struct send_d
                                  struct mill_err *err) MILL_NODISCARD;
 /** @brief NULL-safe. Jobs in hand are forgotten, not called. */
 void send_dispatch_free(struct send_dispatch *d);
-/** @brief Queue a job. @own job borrowed until settled */
+/** @brief Queue a job; one with a start time waits for it. @own job borrowed until settled */
 void send_dispatch_push(struct send_dispatch *d, struct send_job *job);
 /** @brief A job whose answer is known already: it comes back with the next run. */
 void send_dispatch_answered(struct send_dispatch *d, struct send_job *job);

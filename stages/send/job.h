@@ -6,7 +6,7 @@
 #define MILL_SEND_JOB_H
 
 #include "send/ledger.h"
-#include "send/provider.h"
+#include "send/routes.h"
 
 /** What is to become of a record, decided before its batch's INTENTs are committed. */
 enum send_plan {
@@ -18,15 +18,7 @@ enum send_plan {
     SEND_CONFLICT,  /**< same id, other content, and the first may have gone out */
     SEND_EXPIRED,   /**< older than the ledger can vouch for, or than the request allows */
     SEND_EARLY,     /**< send_at is still to come */
-    SEND_WAIT,      /**< every provider refuses our credentials: wait for a person */
-};
-
-/** A provider as configured, and how it is doing. */
-struct send_route {
-    const struct mill_provider *provider;
-    struct mill_account account;
-    int64_t paused_until_ms; /**< mill_tick_ms(); 0 = well */
-    bool probing;            /**< one call is out to see whether the pause may end */
+    SEND_WAIT,      /**< no provider may be called now; job.choice says till when */
 };
 
 struct send_job {
@@ -35,8 +27,10 @@ struct send_job {
     enum send_plan plan;
     struct mill_err err; /**< with SEND_BROKEN */
     struct send_route *route;
+    struct send_choice choice; /**< with SEND_CALL, SEND_WAIT */
     struct send_deed *deed;    /**< with SEND_CALL, SEND_AGAIN */
     int64_t attempt;           /**< number of this call in the ledger */
+    int64_t wait_ms;           /**< mill_tick_ms() since when it is held, with SEND_WAIT */
     int64_t intent_ms;         /**< mill_tick_ms() when the INTENT was written */
     bool started;              /**< given to the dispatcher */
     bool called;               /**< false: the answer is ours, the provider saw nothing */

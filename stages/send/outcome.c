@@ -98,15 +98,13 @@ enum mill_verdict send_conclude(struct mill_ctx *ctx, const struct send_job *job
     return means->verdict;
 }
 
-/** To wait until send_at; the retry topic brings it here again. */
-static enum mill_code send_early(struct mill_ctx *ctx, const struct send_job *job,
-                                 struct mill_err *err)
+enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int64_t due_ms,
+                          struct mill_err *err)
 {
     const struct send_conf *conf = mill_conf(ctx);
 
-    return mill_timer_forward(ctx, SEND_OUT_DELAY, job->in, job->msg->send_at.v / 1000,
-                              conf->return_topic, job->in->partition, (struct mill_map){NULL, 0},
-                              err);
+    return mill_timer_forward(ctx, SEND_OUT_DELAY, job->in, due_ms, conf->return_topic,
+                              job->in->partition, (struct mill_map){NULL, 0}, err);
 }
 
 /** A fault of this record that no provider was asked about. */
@@ -130,7 +128,7 @@ enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send
                    ? MILL_STOP
                    : MILL_DONE;
     case SEND_EARLY:
-        return send_early(ctx, job, err) ? MILL_STOP : MILL_DONE;
+        return send_later(ctx, job, job->msg->send_at.v / 1000, err) ? MILL_STOP : MILL_DONE;
     case SEND_DOUBT:
         return refuse(ctx, job, MILL_STATE_UNKNOWN, "unknown",
                       "a call was begun and nobody knows how it ended", err);

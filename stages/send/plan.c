@@ -75,15 +75,17 @@ static void plan_again(struct send_job *job, struct send_state *st, struct send_
     job->answer.outcome = deed->outcome;
     job->answer.provider_id = mill_arena_dup(&job->mem, mill_str(deed->provider_id));
     job->answer.reason = mill_arena_dup(&job->mem, mill_str(deed->reason));
-    for (size_t i = 0; i < st->routes_n; i++)
-        if (st->routes[i].provider == deed->provider)
-            job->route = &st->routes[i];
+    job->route = send_routes_find(&st->routes, deed->provider);
 }
 
 static enum mill_code plan_call(struct send_state *st, struct send_job *job,
                                 const struct mill_ledger_view *view, struct mill_err *err)
 {
-    job->route = send_routes_take(st);
+    const struct mill_provider *refused =
+        view->attempts ? mill_provider_find(view->facts.provider) : NULL;
+
+    job->choice = send_routes_take(&st->routes, job->msg->tenant, refused, mill_tick_ms());
+    job->route = job->choice.route;
     if (!job->route) {
         job->plan = SEND_WAIT;
         return MILL_OK;
@@ -92,8 +94,10 @@ static enum mill_code plan_call(struct send_state *st, struct send_job *job,
     job->attempt = view->attempts + 1;
     job->intent_ms = mill_tick_ms();
     job->deed = send_life_begin(st->life, job);
-    if (!job->deed)
+    if (!job->deed) {
+        send_route_give_back(job->route, job->choice.probe);
         return mill_fail(err, MILL_E_NOMEM, "send", "out of memory");
+    }
     return MILL_OK;
 }
 

@@ -4,7 +4,7 @@
  *        what it reports back later.
  *
  * Model: a provider is one `const struct mill_provider` in a file of its own and a row of
- * providers/table.c. It keeps no state and does no I/O: `build` fills a call, the dispatcher makes
+ * providers/list.h. It keeps no state and does no I/O: `build` fills a call, the dispatcher makes
  * it, `classify` says what the reply means. A NULL callback is a thing that the provider does not
  * do (SMTP posts no events). Thread rule: all callbacks are pure, any thread.
  */
@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/opt.h"
 #include "mail/records.h"
 #include "net/http_client.h"
 
@@ -23,13 +24,32 @@ enum mill_idem {
     MILL_IDEM_REPLAYS, /**< gives the first answer again */
 };
 
-/** Where and as whom a provider is called; from the options. NULL = not set. */
+/** Where and as whom a provider is called; from the options. NULL = not set. A provider with more
+ *  options has a struct of its own, of which this is the first member. */
 struct mill_account {
     const char *url;
     const char *user;
-    const char *secret; /**< API key or password */
-    const char *tls_ca; /**< CA file; NULL = the system's */
+    const char *secret;   /**< API key or password */
+    const char *tls_ca;   /**< CA file; NULL = the system's; the same for all */
+    uint32_t rate, burst; /**< calls a second, 0 = any; and at once, 0 = a second's worth */
 };
+/** Room for any provider's account. */
+union mill_account_room {
+    struct mill_account base;
+    unsigned char bytes[256];
+};
+/** The option rows that each provider has; name is a literal. */
+#define MILL_ACCOUNT_RATE(provider)                                                                \
+    {.name = provider "-rate",                                                                     \
+     .type = MILL_OPT_U32,                                                                         \
+     .off = offsetof(struct mill_account, rate),                                                   \
+     .max = 1000000,                                                                               \
+     .help = "calls a second at most; 0 = any"},                                                   \
+    {                                                                                              \
+        .name = provider "-burst", .type = MILL_OPT_U32,                                           \
+        .off = offsetof(struct mill_account, burst), .max = 1000000,                               \
+        .help = "calls at once within that rate; 0 = a second's worth"                             \
+    }
 
 /** One call, built and owned by the dispatcher. */
 struct mill_outgoing {
@@ -43,6 +63,9 @@ struct mill_answer {
     enum mill_outcome outcome;
     struct mill_str provider_id; /**< the provider's id of the mail; absent if it gave none */
     struct mill_str reason;      /**< for people; absent when accepted */
+    /** With THROTTLED: it wants no call for so long; 0 = it did not say how long; < 0 = it said so
+     *  of this mail alone. */
+    int64_t wait_ms;
 };
 
 /** One event inside a provider's post. */
@@ -62,7 +85,10 @@ struct mill_provider {
     uint32_t idem_window_s;
     uint32_t max_recipients; /**< of one call */
     bool schedules; /**< has a send_at of its own (not used: it cannot be cancelled late) */
+    const struct mill_opt *opts; /**< ends with {0}; offsets into its account */
 
+    /** @brief Is what is needed of the options there? @return MILL_OK or MILL_E_CONFIG */
+    enum mill_code (*check)(const struct mill_account *account, struct mill_err *err);
     /** @brief Fill out->http and out->body. @param now_us date of the mail
      *  @return MILL_OK; MILL_E_DATA when this message cannot be put in the provider's form;
      *  MILL_E_NOMEM */
@@ -82,13 +108,27 @@ struct mill_provider {
                                   struct mill_event *out, struct mill_err *err);
 };
 
-extern const struct mill_provider mill_provider_sendgrid;
-extern const struct mill_provider mill_provider_smtp;
+/* mill_provider_sendgrid and so on. */
+#define MILL_PROVIDER(id) extern const struct mill_provider mill_provider_##id;
+#include "send/providers/list.h"
+#undef MILL_PROVIDER
+/** Their places in mill_providers. */
+enum mill_provider_index {
+#define MILL_PROVIDER(id) MILL_PROVIDER_##id,
+#include "send/providers/list.h"
+#undef MILL_PROVIDER
+    MILL_PROVIDERS_N
+};
 
 /** @brief All providers, ends with NULL. */
 extern const struct mill_provider *const mill_providers[];
+/** @brief Their names, in the same order: values of a metric's label. Ends with NULL. */
+extern const char *const mill_provider_names[];
 /** @brief By name. @return NULL when there is none. @own static */
 const struct mill_provider *mill_provider_find(struct mill_str name);
+/** @brief For `check`: the URL is there, and the secret where it is needed. */
+enum mill_code mill_account_complete(const struct mill_account *account, const char *provider,
+                                     bool secret, struct mill_err *err) MILL_NODISCARD;
 
 /** @brief A peer's words, fit for a record and a log: valid UTF-8, no control characters, at most
  *  300 bytes. @return static text when there is no memory or s is absent. @own in mem */

@@ -1,100 +1,257 @@
-/**
- * @file routes.c
- * @brief The providers in use: their accounts from the options, and whether they are well.
- *
- * A provider that refuses our credentials is left alone for a while; then one call, a probe, finds
- * out whether somebody has mended it. Its mail waits: a credential fault is no mail's fault.
- */
-#include "base/clock.h"
-#include "send/send.h"
+/** @file routes.c  @brief See routes.h. */
+#include "send/routes.h"
+#include <stdlib.h>
 
-/** A provider's own options. */
-static enum mill_code routes_account(const struct send_conf *conf, const struct mill_provider *p,
-                                     struct mill_account *out, struct mill_err *err)
+enum { WEIGHT_MAX = 10000, PROBE_MS = 100 /**< look again when a probe is out */ };
+
+#define OPT(m) .off = offsetof(struct send_routes_conf, m)
+const struct mill_opt send_routes_opts[] = {
+    {.name = "providers",
+     .type = MILL_OPT_STR,
+     OPT(providers),
+     .def = "sendgrid",
+     .help = "providers to use, as NAME:WEIGHT,…; one without a weight is a stand-by for those "
+             "before it"},
+    {.name = "tenant.",
+     .type = MILL_OPT_PREFIX,
+     OPT(tenants),
+     .help = "a tenant's own providers, as `providers` has them"},
+    {.name = "tls-ca",
+     .type = MILL_OPT_STR,
+     OPT(tls_ca),
+     .help = "CA file for the providers' certificates; none = the system's"},
+    {.name = "breaker-failures",
+     .type = MILL_OPT_U32,
+     OPT(health.failures),
+     .def = "5",
+     .max = 32,
+     .help = "a provider is left alone after so many failed calls in a row; 0 = not looked at"},
+    {.name = "breaker-percent",
+     .type = MILL_OPT_U32,
+     OPT(health.percent),
+     .def = "50",
+     .max = 100,
+     .help = "or when so many of its last 32 calls failed; 0 = not looked at"},
+    {.name = "breaker-open-ms",
+     .type = MILL_OPT_MS,
+     OPT(health.open_ms),
+     .def = "5s",
+     .min = 10,
+     .max = 600000,
+     .help = "how long it is left alone before one call is a probe; doubled when that fails"},
+    {.name = "breaker-open-max-ms",
+     .type = MILL_OPT_MS,
+     OPT(health.open_max_ms),
+     .def = "60s",
+     .min = 10,
+     .max = 3600000,
+     .help = "the longest that the doubling comes to"},
+    {.name = "credential-pause-ms",
+     .type = MILL_OPT_MS,
+     OPT(health.pause_ms),
+     .def = "10s",
+     .min = 10,
+     .max = 120000,
+     .help = "how long a provider that refuses our credentials is left alone"},
+    {.name = "throttle-ms",
+     .type = MILL_OPT_MS,
+     OPT(health.throttle_ms),
+     .def = "5s",
+     .min = 10,
+     .max = 600000,
+     .help = "how long after \"too many requests\" when the provider names no time"},
+    {.name = "throttle-max-ms",
+     .type = MILL_OPT_MS,
+     OPT(health.throttle_max),
+     .def = "1h",
+     .min = 10,
+     .max = 86400000,
+     .help = "the longest time that a provider may name"},
+    {0},
+};
+
+struct send_route *send_routes_find(struct send_routes *rs, const struct mill_provider *p)
 {
-    const struct {
-        const struct mill_provider *provider;
-        struct mill_account account;
-        bool secret_needed;
-    } known[] = {
-        {&mill_provider_sendgrid, {conf->sendgrid_url, NULL, conf->sendgrid_key, NULL}, true},
-        {&mill_provider_smtp, {conf->smtp_url, conf->smtp_user, conf->smtp_password, NULL}, false},
-    };
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (known[i].provider != p)
-            continue;
-        *out = known[i].account;
-        out->tls_ca = conf->tls_ca;
-        if (!out->url || !out->url[0])
-            return mill_fail(err, MILL_E_CONFIG, p->name, "its URL is not set");
-        if (known[i].secret_needed && (!out->secret || !out->secret[0]))
-            return mill_fail(err, MILL_E_CONFIG, p->name, "its key is not set");
-        return MILL_OK;
-    }
-    return mill_fail(err, MILL_E_CONFIG, p->name, "has no options");
+    for (size_t i = 0; i < rs->n; i++)
+        if (rs->v[i].provider == p)
+            return &rs->v[i];
+    return NULL;
 }
 
-enum mill_code send_routes_open(struct send_state *st, const struct send_conf *conf,
-                                struct mill_err *err)
+/** The provider's route, made where it is named for the first time. */
+static enum mill_code routes_use(struct send_routes *rs, const struct send_routes_conf *conf,
+                                 const union mill_account_room *accounts, struct mill_str name,
+                                 struct send_route **out, struct mill_err *err)
 {
-    struct mill_str rest = mill_str(conf->providers);
+    const struct mill_provider *p = mill_provider_find(name);
+    struct send_route *r = NULL;
 
-    while (rest.n) {
-        struct mill_str name = mill_str_trim(mill_str_take(&rest, ','));
-        const struct mill_provider *p = mill_provider_find(name);
+    if (!p)
+        return mill_fail(err, MILL_E_CONFIG, "providers", "\"%.*s\" is not known", MILL_FMT(name));
+    r = send_routes_find(rs, p);
+    *out = r ? r : &rs->v[rs->n];
+    if (r)
+        return MILL_OK;
+    if (rs->n == SEND_ROUTES_MAX)
+        return mill_fail(err, MILL_E_CONFIG, "providers", "too many");
+    r = &rs->v[rs->n++];
+    r->provider = p;
+    while (mill_providers[r->index] != p)
+        r->index++;
+    r->account = &accounts[r->index].base;
+    r->conf = conf->health;
+    r->conf.rate = r->account->rate;
+    r->conf.burst = r->account->burst;
+    return p->check(r->account, err);
+}
+
+static enum mill_code routes_order(struct send_routes *rs, const struct send_routes_conf *conf,
+                                   const union mill_account_room *accounts, struct mill_str text,
+                                   struct send_order *out, struct mill_err *err)
+{
+    while (text.n) {
+        struct mill_str weight = mill_str_trim(mill_str_take(&text, ','));
+        struct mill_str name = mill_str_trim(mill_str_take(&weight, ':'));
+        struct send_pick *pick = &out->picks[out->n];
+        int64_t n = 0;
         enum mill_code rc = MILL_OK;
 
-        if (!p || st->routes_n == SEND_ROUTES_MAX) {
-            return mill_fail(err, MILL_E_CONFIG, "providers", "\"%.*s\" is not known, or too many",
-                             MILL_FMT(name));
-        }
-        rc = routes_account(conf, p, &st->routes[st->routes_n].account, err);
+        if (out->n == SEND_ROUTES_MAX)
+            return mill_fail(err, MILL_E_CONFIG, "providers", "too many");
+        if (weight.n && (!mill_str_i64(mill_str_trim(weight), &n) || n < 1 || n > WEIGHT_MAX))
+            return mill_fail(err, MILL_E_CONFIG, "providers", "\"%.*s\" is no weight (1 to %d)",
+                             MILL_FMT(weight), WEIGHT_MAX);
+        rc = routes_use(rs, conf, accounts, name, &pick->route, err);
         if (rc)
             return rc;
-        st->routes[st->routes_n++].provider = p;
+        for (size_t i = 0; i < out->n; i++)
+            if (out->picks[i].route == pick->route)
+                return mill_fail(err, MILL_E_CONFIG, "providers", "%s is there twice",
+                                 pick->route->provider->name);
+        pick->weight = (uint32_t)n;
+        out->n++;
     }
-    return st->routes_n ? MILL_OK : mill_fail(err, MILL_E_CONFIG, "providers", "none given");
+    return out->n ? MILL_OK : mill_fail(err, MILL_E_CONFIG, "providers", "none given");
 }
 
-/** The provider answered: is it still on speaking terms with us? */
-void send_routes_note(struct mill_ctx *ctx, const struct send_job *job)
+enum mill_code send_routes_open(struct send_routes *rs, const struct send_routes_conf *conf,
+                                const union mill_account_room *accounts, struct mill_err *err)
 {
-    const struct send_conf *conf = mill_conf(ctx);
-    struct send_state *st = mill_state(ctx);
-    struct send_route *r = job->route;
-    size_t paused = 0;
+    enum mill_code rc =
+        routes_order(rs, conf, accounts, mill_str(conf->providers), &rs->order, err);
 
-    r->probing = false;
-    if (job->called) {
-        bool refused = job->answer.outcome == MILL_OUTCOME_CREDENTIAL;
-        r->paused_until_ms = refused ? mill_tick_ms() + (int64_t)conf->credential_pause_ms : 0;
+    if (rc || !conf->tenants.n)
+        return rc;
+    rs->tenants = calloc(conf->tenants.n, sizeof(*rs->tenants));
+    if (!rs->tenants)
+        return mill_fail(err, MILL_E_NOMEM, "tenant.", "out of memory");
+    for (size_t i = 0; !rc && i < conf->tenants.n; i++) {
+        rs->tenants[i].tenant = conf->tenants.v[i].key;
+        rc = routes_order(rs, conf, accounts, conf->tenants.v[i].value, &rs->tenants[i], err);
+        rs->tenants_n++;
     }
-    for (size_t i = 0; i < st->routes_n; i++)
-        paused += st->routes[i].paused_until_ms != 0;
-    mill_gauge(ctx, SEND_M_PAUSED, 0, (double)paused);
-    if (paused && !st->unready) {
-        mill_log(MILL_ERROR, "provider_credentials",
-                 MILL_KV(MILL_KS("provider", r->provider->name)),
-                 "the provider refuses our credentials: its mail waits");
-    }
-    if ((paused != 0) != st->unready) {
-        st->unready = paused != 0;
-        mill_unready(ctx, paused ? "a provider refuses our credentials" : NULL);
+    return rc;
+}
+
+void send_routes_close(struct send_routes *rs)
+{
+    if (rs) {
+        free(rs->tenants);
+        rs->tenants = NULL;
+        rs->tenants_n = 0;
     }
 }
 
-struct send_route *send_routes_take(struct send_state *st)
+static struct send_order *routes_of(struct send_routes *rs, struct mill_str tenant)
 {
-    for (size_t i = 0; i < st->routes_n; i++) {
-        struct send_route *r = &st->routes[i];
+    for (size_t i = 0; i < rs->tenants_n; i++)
+        if (mill_str_eq(rs->tenants[i].tenant, tenant))
+            return &rs->tenants[i];
+    return &rs->order;
+}
 
-        if (!r->paused_until_ms)
+static int64_t route_ready(const struct send_route *r, int64_t now_ms)
+{
+    return send_health_ready(&r->health, &r->conf, now_ms);
+}
+
+/** Smooth weighted round-robin: each gains its weight, the richest pays for all. */
+static struct send_route *order_pick(struct send_order *o, const struct mill_provider *avoid,
+                                     int64_t now_ms)
+{
+    struct send_pick *best = NULL;
+    int64_t total = 0;
+
+    for (size_t i = 0; i < o->n; i++) {
+        struct send_pick *p = &o->picks[i];
+
+        if (!p->weight || p->route->provider == avoid || route_ready(p->route, now_ms) > now_ms)
+            continue;
+        p->turn += p->weight;
+        total += p->weight;
+        best = !best || p->turn > best->turn ? p : best;
+    }
+    if (best) {
+        best->turn -= total;
+        return best->route;
+    }
+    for (size_t i = 0; i < o->n; i++) {
+        struct send_route *r = o->picks[i].route;
+        if (!o->picks[i].weight && r->provider != avoid && route_ready(r, now_ms) <= now_ms)
             return r;
-        if (!r->probing && mill_tick_ms() >= r->paused_until_ms) {
-            r->probing = true;
-            return r;
-        }
     }
     return NULL;
+}
+
+/** Nobody may be called now: who is the first that will be? */
+static struct send_route *order_first(const struct send_order *o, int64_t now_ms)
+{
+    struct send_route *first = NULL;
+
+    for (size_t i = 0; i < o->n; i++) {
+        struct send_route *r = o->picks[i].route;
+        if (!first || route_ready(r, now_ms) < route_ready(first, now_ms))
+            first = r;
+    }
+    return first;
+}
+
+int64_t send_routes_ready(const struct send_routes *rs, int64_t now_ms)
+{
+    int64_t first = INT64_MAX;
+
+    for (size_t i = 0; i < rs->n; i++)
+        first = route_ready(&rs->v[i], now_ms) < first ? route_ready(&rs->v[i], now_ms) : first;
+    return first == INT64_MAX ? now_ms + PROBE_MS : first;
+}
+
+struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tenant,
+                                    const struct mill_provider *avoid, int64_t now_ms)
+{
+    struct send_order *o = routes_of(rs, tenant);
+    struct send_choice out = {.route = order_pick(o, avoid, now_ms)};
+    struct send_route *first = NULL;
+
+    if (!out.route && avoid)
+        out.route = order_pick(o, NULL, now_ms);
+    if (!out.route) {
+        first = order_first(o, now_ms);
+        out.until_ms = route_ready(first, now_ms);
+        out.others = send_routes_ready(rs, now_ms) <= now_ms;
+        if (!out.others && send_health_paced(&first->health, now_ms) &&
+            out.until_ms - now_ms <= SEND_PACE_MS) {
+            out.route = first;
+            out.start_ms = out.until_ms;
+        }
+    }
+    if (out.route)
+        out.probe = send_health_take(&out.route->health, &out.route->conf, now_ms);
+    else if (out.until_ms == INT64_MAX)
+        out.until_ms = now_ms + PROBE_MS;
+    return out;
+}
+
+void send_route_give_back(struct send_route *r, bool probe)
+{
+    send_health_give_back(&r->health, &r->conf, probe);
 }

@@ -28,6 +28,8 @@ enum {
     /** INTENTs of one transaction A: so many are in doubt at most after a crash. Four rounds of the
      *  default concurrency, so that the commits around them cost little. */
     BATCH_MAX = 256,
+    HOLD_MS = 5000,  /**< longest wait in hand for a provider */
+    ASIDE_MS = 1000, /**< shortest wait outside: a message does not go round for nothing */
 };
 
 static const char *const outcomes[] = {"none",      "accepted", "permanent",  "throttled",
@@ -45,40 +47,27 @@ static const struct mill_metric metrics[] = {
                           NULL},
     [SEND_M_PAUSED] = {"mill_send_paused_providers", MILL_GAUGE,
                        "Providers that refuse our credentials.", NULL, NULL},
+    [SEND_M_BREAKER] = {"mill_send_breaker_state", MILL_GAUGE,
+                        "0 closed, 1 half-open, 2 open, 3 paused (credentials refused).",
+                        "provider", mill_provider_names},
+    [SEND_M_TOKENS] = {"mill_send_tokens", MILL_GAUGE,
+                       "Calls that the provider's rate allows at once.", "provider",
+                       mill_provider_names},
+#define CALLS(outcome, name)                                                                       \
+    [SEND_M_PROVIDER + MILL_OUTCOME_##outcome - MILL_OUTCOME_ACCEPTED] = {                         \
+        "mill_send_calls_" name "_total", MILL_COUNTER, "Calls that ended as " name ".",           \
+        "provider", mill_provider_names}
+    CALLS(ACCEPTED, "accepted"),
+    CALLS(PERMANENT, "permanent"),
+    CALLS(THROTTLED, "throttled"),
+    CALLS(TRANSIENT, "transient"),
+    CALLS(UNKNOWN, "unknown"),
+    CALLS(CREDENTIAL, "credential"),
     {0},
 };
 
 #define OPT(m) .off = offsetof(struct send_conf, m)
 static const struct mill_opt opts[] = {
-    {.name = "providers",
-     .type = MILL_OPT_STR,
-     OPT(providers),
-     .def = "sendgrid",
-     .help = "providers to use, separated by commas; the first that is well is taken"},
-    {.name = "sendgrid-url",
-     .type = MILL_OPT_STR,
-     OPT(sendgrid_url),
-     .def = "https://api.sendgrid.com",
-     .help = "base URL of the SendGrid API"},
-    {.name = "sendgrid-key",
-     .type = MILL_OPT_STR,
-     OPT(sendgrid_key),
-     .flags = MILL_OPT_SECRET,
-     .help = "SendGrid API key"},
-    {.name = "smtp-url",
-     .type = MILL_OPT_STR,
-     OPT(smtp_url),
-     .help = "smtp://host:port or smtps://host:port"},
-    {.name = "smtp-user", .type = MILL_OPT_STR, OPT(smtp_user), .help = "SMTP user name"},
-    {.name = "smtp-password",
-     .type = MILL_OPT_STR,
-     OPT(smtp_password),
-     .flags = MILL_OPT_SECRET,
-     .help = "SMTP password"},
-    {.name = "tls-ca",
-     .type = MILL_OPT_STR,
-     OPT(tls_ca),
-     .help = "CA file for the providers' certificates; none = the system's"},
     {.name = "concurrency",
      .type = MILL_OPT_U32,
      OPT(concurrency),
@@ -100,13 +89,6 @@ static const struct mill_opt opts[] = {
      .min = 1,
      .max = 30000,
      .help = "a message is not called any more when its intent is older"},
-    {.name = "credential-pause-ms",
-     .type = MILL_OPT_MS,
-     OPT(credential_pause_ms),
-     .def = "10s",
-     .min = 10,
-     .max = 120000,
-     .help = "how long a provider that refuses our credentials is left alone"},
     {.name = "max-age-ms",
      .type = MILL_OPT_MS,
      OPT(max_age_ms),
@@ -121,6 +103,19 @@ static const struct mill_opt opts[] = {
      .help = "where a message that waited for its send_at comes back"},
     {0},
 };
+
+/** The routes' options, then each provider's. */
+static const struct mill_opt *send_opts_more(size_t n, size_t *off)
+{
+    if (n == 0) {
+        *off = offsetof(struct send_conf, routes);
+        return send_routes_opts;
+    }
+    if (n > MILL_PROVIDERS_N)
+        return NULL;
+    *off = offsetof(struct send_conf, accounts) + (n - 1) * sizeof(union mill_account_room);
+    return mill_providers[n - 1]->opts;
+}
 
 static const struct mill_port in_ports[] = {{"messages", "mail.messages", &mill_message_desc}, {0}};
 static const struct mill_port out_ports[] = {
@@ -143,7 +138,7 @@ static void send_settled(void *arg, struct send_job *job)
 
     if (job->plan == SEND_CALL) {
         send_life_end(st->life, job);
-        send_routes_note(ctx, job);
+        send_watch_note(ctx, job);
     }
     if (job->called && job->plan == SEND_CALL) {
         mill_count(ctx, SEND_M_OUTCOMES, job->answer.outcome, 1);
@@ -166,7 +161,7 @@ static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
         .settled = send_settled,
         .arg = ctx,
     };
-    enum mill_code rc = send_routes_open(st, conf, err);
+    enum mill_code rc = send_routes_open(&st->routes, &conf->routes, conf->accounts, err);
 
     if (rc)
         return rc;
@@ -193,6 +188,7 @@ static void send_close(struct mill_ctx *ctx)
     send_dispatch_free(st->dispatch); /* first: running calls read the jobs' bodies */
     send_drop_jobs(st);
     send_life_free(st->life);
+    send_routes_close(&st->routes);
     st->dispatch = NULL;
     st->life = NULL;
 }
@@ -227,7 +223,7 @@ static void send_drop_unstarted(struct send_state *st)
         struct send_job *job = &st->jobs[i];
 
         if (job->plan == SEND_CALL && !job->started) {
-            job->route->probing = false;
+            send_route_give_back(job->route, job->choice.probe);
             send_deed_forget(job->deed);
         }
     }
@@ -245,7 +241,7 @@ static enum mill_code send_announce(struct mill_ctx *ctx, struct send_job *job,
     if (rc == MILL_E_DATA) {
         job->plan = SEND_BROKEN;
         job->err = *err;
-        job->route->probing = false;
+        send_route_give_back(job->route, job->choice.probe);
         send_deed_forget(job->deed);
         rc = MILL_OK;
     }
@@ -282,6 +278,23 @@ static enum mill_verdict send_on_batch(struct mill_ctx *ctx, const struct mill_r
     return MILL_DONE;
 }
 
+/** A message of an order whose providers all are away steps aside, so that others pass it. Where
+ *  nobody can be called, all wait here: what is outside is not stirred. */
+static enum mill_verdict send_wait(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
+{
+    struct send_state *st = mill_state(ctx);
+    int64_t wait = 0;
+
+    if (!job->choice.others) {
+        job->wait_ms = mill_tick_ms();
+        send_queue_add(&st->waiting, job);
+        return MILL_PENDING;
+    }
+    wait = job->choice.until_ms - mill_tick_ms();
+    wait = wait > ASIDE_MS ? wait : ASIDE_MS;
+    return send_later(ctx, job, mill_now_us() / 1000 + wait, err) ? MILL_STOP : MILL_DONE;
+}
+
 static enum mill_verdict send_on_record(struct mill_ctx *ctx, const struct mill_record *in,
                                         struct mill_err *err)
 {
@@ -304,30 +317,33 @@ static enum mill_verdict send_on_record(struct mill_ctx *ctx, const struct mill_
         send_dispatch_answered(st->dispatch, job);
         return MILL_PENDING;
     case SEND_WAIT:
-        send_queue_add(&st->waiting, job);
-        return MILL_PENDING;
+        return send_wait(ctx, job, err);
     default:
         return send_conclude_uncalled(ctx, job, err);
     }
 }
 
-/** Nobody to send through: hold these as long as the providers are left alone, then let them come
- *  back by the retry topic. No attempt is counted against them for ever: see deadletter.c. */
+/** Held until a provider may be called, but not for long: the batch's outcomes wait with it. Then
+ *  they come back by the delay topics, to be planned anew, with no attempt counted. */
 static void send_release_waiting(struct mill_ctx *ctx)
 {
     struct send_state *st = mill_state(ctx);
-    int64_t until = INT64_MAX;
+    int64_t now = mill_tick_ms(), until = send_routes_ready(&st->routes, now);
     struct send_job *job = NULL;
-    struct mill_err err = {0};
 
-    for (size_t i = 0; i < st->routes_n; i++)
-        until = st->routes[i].paused_until_ms < until ? st->routes[i].paused_until_ms : until;
-    if (mill_tick_ms() < until && !mill_draining(ctx))
+    if (now < until && now - st->waiting.head->wait_ms < HOLD_MS && !mill_draining(ctx))
         return;
-    mill_fail(&err, MILL_E_AUTH, "providers", "every provider refuses our credentials");
-    err.cls = "credential";
-    while ((job = send_queue_take(&st->waiting)))
-        mill_settle(ctx, job->in, MILL_RETRY, &err);
+    while ((job = send_queue_take(&st->waiting))) {
+        struct mill_err err = {0};
+        mill_current(ctx, job->in);
+        mill_settle(
+            ctx, job->in,
+            send_later(ctx, job, mill_now_us() / 1000 + (until > now ? until - now : 0), &err)
+                ? MILL_STOP
+                : MILL_DONE,
+            &err);
+        mill_current(ctx, NULL);
+    }
 }
 
 static enum mill_verdict send_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
@@ -343,6 +359,7 @@ static enum mill_verdict send_on_poll(struct mill_ctx *ctx, int wait_ms, struct 
         }
         send_release_waiting(ctx);
     }
+    send_watch_report(ctx);
     mill_gauge(ctx, SEND_M_IN_FLIGHT, 0, (double)send_dispatch_running(st->dispatch));
     return MILL_DONE;
 }
@@ -354,6 +371,7 @@ MILL_STAGE(send) = {
     .out = out_ports,
     .tables = tables,
     .opts = opts,
+    .opts_more = send_opts_more,
     .conf_size = sizeof(struct send_conf),
     .state_size = sizeof(struct send_state),
     .metrics = metrics,

@@ -7,22 +7,29 @@
 
 enum { SEND_OUT_LEDGER, SEND_OUT_STATUS, SEND_OUT_DELAY };
 enum { SEND_TABLE_LEDGER };
-enum { SEND_M_OUTCOMES, SEND_M_SKIPPED, SEND_M_CALL, SEND_M_IN_FLIGHT, SEND_M_PAUSED };
-enum { SEND_ROUTES_MAX = 8 };
+enum {
+    SEND_M_OUTCOMES,
+    SEND_M_SKIPPED,
+    SEND_M_CALL,
+    SEND_M_IN_FLIGHT,
+    SEND_M_PAUSED,
+    SEND_M_BREAKER,
+    SEND_M_TOKENS,
+    /* of each provider, one row an outcome, from MILL_OUTCOME_ACCEPTED on */
+    SEND_M_PROVIDER,
+};
 
 struct send_conf {
-    const char *providers;
-    const char *sendgrid_url, *sendgrid_key;
-    const char *smtp_url, *smtp_user, *smtp_password;
-    const char *tls_ca, *return_topic;
+    const char *return_topic;
     uint32_t concurrency;
-    uint64_t call_timeout_ms, intent_max_ms, credential_pause_ms, max_age_ms;
+    uint64_t call_timeout_ms, intent_max_ms, max_age_ms;
+    struct send_routes_conf routes;
+    union mill_account_room accounts[MILL_PROVIDERS_N];
 };
 
 struct send_state {
-    struct send_route routes[SEND_ROUTES_MAX];
-    size_t routes_n;
-    bool unready; /**< said so, because a provider is paused */
+    struct send_routes routes;
+    const char *unready; /**< what was said about the providers; NULL = they are well */
     struct send_life *life;
     struct send_dispatch *dispatch;
     struct send_job *jobs; /**< of the batch in hand, in the batch's order */
@@ -30,14 +37,10 @@ struct send_state {
     struct send_queue waiting; /**< SEND_WAIT */
 };
 
-/** @brief Fill st->routes from the options. @return MILL_OK or MILL_E_CONFIG */
-enum mill_code send_routes_open(struct send_state *st, const struct send_conf *conf,
-                                struct mill_err *err) MILL_NODISCARD;
-/** @brief The first provider that is well; one whose pause is over gets one call to prove itself.
- *  @return NULL when there is none. @own borrowed from st */
-struct send_route *send_routes_take(struct send_state *st) MILL_NODISCARD;
-/** @brief A job of its has ended: is the provider still on speaking terms with us? */
-void send_routes_note(struct mill_ctx *ctx, const struct send_job *job);
+/** @brief A job with a route has ended: what does that say of the provider's health? */
+void send_watch_note(struct mill_ctx *ctx, const struct send_job *job);
+/** @brief Metrics and readiness by the providers' health, which changes with time too. */
+void send_watch_report(struct mill_ctx *ctx);
 /** @brief Decide what becomes of a record; takes a provider for it if it is to be called.
  *  @return MILL_OK (job->plan says what); MILL_E_STATE, MILL_E_IO: the ledger cannot be read */
 enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job,
@@ -48,6 +51,10 @@ enum mill_code send_emit_ledger(struct mill_ctx *ctx, const struct send_job *job
 /** @brief What a deed says in the ledger, without the facts that only enrich needs.
  *  @own borrowed from the deed */
 struct mill_ledger send_deed_record(const struct send_deed *deed);
+/** @brief To the delay topics until due_ms (ms since 1970); the retry topic brings it back, with no
+ *  attempt counted. */
+enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int64_t due_ms,
+                          struct mill_err *err) MILL_NODISCARD;
 /** @brief A record that is not called: emit what there is to say. @return its verdict */
 enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send_job *job,
                                          struct mill_err *err);

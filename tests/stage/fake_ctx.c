@@ -16,7 +16,14 @@
 
 static const int64_t fake_time_us = INT64_C(1795219200) * 1000000; /* 2026-11-21T00:00:00Z */
 
-enum { SCHEMA_ID = 1, ARGS_MAX = 32, POLL_MS = 20, SETTLE_MS = 10000, RECORD_MAX = 2 << 20 };
+enum {
+    SCHEMA_ID = 1,
+    ARGS_MAX = 32,
+    POLL_MS = 20,
+    SETTLE_MS = 10000,
+    RECORD_MAX = 2 << 20,
+    SETS_MAX = 16
+};
 
 struct mill_str fake_dup(struct mill_arena *a, struct mill_str s)
 {
@@ -62,13 +69,21 @@ const void *fake_copy(struct mill_codec *c, const void *value, struct mill_arena
 
 static void fake_options(struct mill_ctx *ctx, va_list ap)
 {
-    const struct mill_opt_set sets[] = {{ctx->spec->opts, ctx->conf}, {0}};
+    struct mill_opt_set sets[SETS_MAX + 1] = {{ctx->spec->opts, ctx->conf}};
+    const struct mill_opt *more;
+    size_t off = 0;
     char *argv[ARGS_MAX];
     const char *arg;
     int argc = 0;
     struct mill_err err = {0};
     enum mill_opt_mode mode;
 
+    for (size_t n = 0; ctx->spec->opts_more && n + 1 < SETS_MAX; n++) {
+        more = ctx->spec->opts_more(n, &off);
+        if (!more)
+            break;
+        sets[n + 1] = (struct mill_opt_set){more, (char *)ctx->conf + off};
+    }
     argv[argc++] = (char *)(uintptr_t)ctx->spec->name;
     while ((arg = va_arg(ap, const char *)) && argc < ARGS_MAX - 1)
         argv[argc++] = (char *)(uintptr_t)arg;

@@ -431,12 +431,14 @@ static void credentials(void **state)
     assert_int_equal(again(ctx, &m, &err), MILL_RETRY);
     assert_non_null(fake_unready(ctx));
     commit(ctx);
-    /* While it is left alone: held, then back by the retry topic; nothing is called or said. */
+    /* While it is left alone: held, then back by the delay topics; nothing is called or said. */
     m = message(TO("accept"));
     m.message_id = MILL_STR("r-1/5");
-    assert_int_equal(again(ctx, &m, &err), MILL_RETRY);
-    assert_string_equal(err.cls, "credential");
-    assert_int_equal(fake_emits(ctx), 0);
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(fake_emits(ctx), 1);
+    assert_true(
+        mill_str_is(mill_map_get(fake_emit(ctx, 0)->headers, "mill.target"), "mail.retry.send"));
+    fake_forget(ctx);
     assert_int_equal(calls(), 1);
     /* The pause is over: one call finds out that somebody has mended it. */
     assert_int_equal(again(ctx, &m, &err), MILL_DONE);
@@ -524,6 +526,11 @@ static const struct config {
     {"none", "--providers=", "SG.fake"},
     {"an empty name", "--providers=sendgrid,,smtp", "SG.fake"},
     {"smtp without a server", "--providers=smtp", NULL},
+    {"no weight", "--providers=sendgrid:0", "SG.fake"},
+    {"a weight that is none", "--providers=sendgrid:much", "SG.fake"},
+    {"twice", "--providers=sendgrid,sendgrid:1", "SG.fake"},
+    {"a tenant's without a server", "--tenant.acme=smtp", "SG.fake"},
+    {"a tenant's that is none", "--tenant.acme=pigeon", "SG.fake"},
 };
 
 static void config_row(void **state)

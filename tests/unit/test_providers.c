@@ -370,12 +370,43 @@ static void answer_texts(void **state)
     mill_arena_release(&mem);
 }
 
+/** Each row of the table is whole: what the README promises of a new one. */
+static void provider_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MILL_PROVIDERS_N; i++) {
+        const struct mill_provider *p = mill_providers[i];
+        struct mill_err err = {0};
+        const union mill_account_room none = {0};
+        bool url = false, rate = false, burst = false;
+
+        assert_string_equal(p->name, mill_provider_names[i]);
+        assert_ptr_equal(mill_provider_find(mill_str(p->name)), p);
+        assert_true(p->opts && p->check && p->build && p->classify && p->max_recipients);
+        assert_int_equal(!p->split, !p->parse_event); /* both or none */
+        for (const struct mill_opt *o = p->opts; o->name; o++) {
+            size_t n = strlen(p->name);
+            assert_true(mill_str_starts(mill_str(o->name), p->name) && o->name[n] == '-');
+            assert_true(o->off + sizeof(void *) <= sizeof(union mill_account_room) && o->help);
+            url |= !strcmp(o->name + n, "-url");
+            rate |= !strcmp(o->name + n, "-rate");
+            burst |= !strcmp(o->name + n, "-burst");
+        }
+        assert_true(url && rate && burst);
+        assert_int_equal(p->check(&none.base, &err), MILL_E_CONFIG);
+    }
+    assert_null(mill_providers[MILL_PROVIDERS_N]);
+    assert_null(mill_provider_names[MILL_PROVIDERS_N]);
+    assert_null(mill_provider_find(MILL_STR("pigeon")));
+    assert_null(mill_provider_find((struct mill_str){NULL, 0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sendgrid_bodies), cmocka_unit_test(unbuildable),
-        cmocka_unit_test(partly_refused),  cmocka_unit_test(smtp_envelope),
-        cmocka_unit_test(answer_texts),
+        cmocka_unit_test(provider_table), cmocka_unit_test(sendgrid_bodies),
+        cmocka_unit_test(unbuildable),    cmocka_unit_test(partly_refused),
+        cmocka_unit_test(smtp_envelope),  cmocka_unit_test(answer_texts),
     };
 
     return TABLE(answers, answer_row) + TABLE(ids, id_row) + TESTS(tests);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TEARDOWN_S = 20 };
+enum { TEARDOWN_S = 20, SETS_MAX = 20 /**< option tables */ };
 
 #define OFF(member) offsetof(struct run_conf, member)
 static const struct mill_opt main_opts[] = {
@@ -187,6 +187,18 @@ static int main_asked(enum mill_opt_mode mode, const struct mill_stage *spec,
     return -1;
 }
 
+/* The stage's further tables, behind what is in sets already. */
+static void main_more(const struct mill_stage *spec, void *conf, struct mill_opt_set *sets)
+{
+    const struct mill_opt *opts;
+    size_t at = 0, off = 0;
+
+    while (sets[at].opts)
+        at++;
+    for (size_t n = 0; spec->opts_more && at < SETS_MAX && (opts = spec->opts_more(n, &off)); n++)
+        sets[at++] = (struct mill_opt_set){opts, (char *)conf + off};
+}
+
 int mill_stage_main(int argc, char **argv, const struct mill_stage *spec)
 {
     static const struct mill_opt none[] = {{0}};
@@ -207,14 +219,14 @@ int mill_stage_main(int argc, char **argv, const struct mill_stage *spec)
     if (!ctx->conf || !ctx->state)
         goto out;
     main_port_rows(spec, &ports);
-    const struct mill_opt_set sets[] = {
+    struct mill_opt_set sets[SETS_MAX + 1] = {
         {spec->opts ? spec->opts : none, ctx->conf},
         {ports.rows, ctx->topics},
         {main_opts, &ctx->rc},
         {mill_client_opts, &ctx->common},
         {mill_common_opts, &ctx->common},
-        {0},
     };
+    main_more(spec, ctx->conf, sets);
     code = mill_opts_load(&opts, spec->name, sets, argc, argv, &mode, &err);
     if (code && mode != MILL_MODE_HELP && mode != MILL_MODE_DESCRIBE) {
         fprintf(stderr, "mill-%s: %s: %s\n", spec->name, err.where, err.text);

@@ -289,11 +289,34 @@ static void sendgrid_classify(const struct mill_http_reply *r, struct mill_arena
         out->reason = mill_answer_text(mem, mill_str(r->reason ? r->reason : "no reply"));
 }
 
+#define OPT(m) .off = offsetof(struct mill_account, m)
+static const struct mill_opt sendgrid_opts[] = {
+    {.name = "sendgrid-url",
+     .type = MILL_OPT_STR,
+     OPT(url),
+     .def = "https://api.sendgrid.com",
+     .help = "base URL of the SendGrid API"},
+    {.name = "sendgrid-key",
+     .type = MILL_OPT_STR,
+     OPT(secret),
+     .flags = MILL_OPT_SECRET,
+     .help = "SendGrid API key"},
+    MILL_ACCOUNT_RATE("sendgrid"),
+    {0},
+};
+
+static enum mill_code sendgrid_check(const struct mill_account *account, struct mill_err *err)
+{
+    return mill_account_complete(account, "sendgrid", true, err);
+}
+
 const struct mill_provider mill_provider_sendgrid = {
     .name = "sendgrid",
     .idem = MILL_IDEM_NONE,
     .max_recipients = 1000,
     .schedules = true,
+    .opts = sendgrid_opts,
+    .check = sendgrid_check,
     .build = sendgrid_build,
     .classify = sendgrid_classify,
     .split = mill_sendgrid_split,

@@ -136,10 +136,33 @@ static void smtp_classify(const struct mill_http_reply *r, struct mill_arena *me
     out->reason = mill_answer_text(mem, why);
 }
 
+#define OPT(m) .off = offsetof(struct mill_account, m)
+static const struct mill_opt smtp_opts[] = {
+    {.name = "smtp-url",
+     .type = MILL_OPT_STR,
+     OPT(url),
+     .help = "smtp://host:port or smtps://host:port"},
+    {.name = "smtp-user", .type = MILL_OPT_STR, OPT(user), .help = "SMTP user name"},
+    {.name = "smtp-password",
+     .type = MILL_OPT_STR,
+     OPT(secret),
+     .flags = MILL_OPT_SECRET,
+     .help = "SMTP password"},
+    MILL_ACCOUNT_RATE("smtp"),
+    {0},
+};
+
+static enum mill_code smtp_check(const struct mill_account *account, struct mill_err *err)
+{
+    return mill_account_complete(account, "smtp", false, err);
+}
+
 const struct mill_provider mill_provider_smtp = {
     .name = "smtp",
     .idem = MILL_IDEM_NONE,
     .max_recipients = 1000,
+    .opts = smtp_opts,
+    .check = smtp_check,
     .build = smtp_build,
     .classify = smtp_classify,
 };

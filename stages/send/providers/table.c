@@ -1,9 +1,17 @@
-/** @file table.c  @brief The providers that this build knows: one row each. */
+/** @file table.c  @brief The providers of list.h as tables, and what all of them use. */
 #include "send/provider.h"
 
 const struct mill_provider *const mill_providers[] = {
-    &mill_provider_sendgrid,
-    &mill_provider_smtp,
+#define MILL_PROVIDER(id) &mill_provider_##id,
+#include "send/providers/list.h"
+#undef MILL_PROVIDER
+    NULL,
+};
+
+const char *const mill_provider_names[] = {
+#define MILL_PROVIDER(id) #id,
+#include "send/providers/list.h"
+#undef MILL_PROVIDER
     NULL,
 };
 
@@ -13,6 +21,16 @@ const struct mill_provider *mill_provider_find(struct mill_str name)
         if (mill_str_is(name, (*p)->name))
             return *p;
     return NULL;
+}
+
+enum mill_code mill_account_complete(const struct mill_account *account, const char *provider,
+                                     bool secret, struct mill_err *err)
+{
+    if (!account->url || !account->url[0])
+        return mill_fail(err, MILL_E_CONFIG, provider, "its URL is not set");
+    if (secret && (!account->secret || !account->secret[0]))
+        return mill_fail(err, MILL_E_CONFIG, provider, "its key is not set");
+    return MILL_OK;
 }
 
 struct mill_str mill_answer_text(struct mill_arena *mem, struct mill_str s)
