@@ -31,7 +31,7 @@ class Outcomes(unittest.TestCase):
         return lab.headers(found[0])
 
     def test_503_comes_back_and_is_sent_once(self):
-        lab.behave({"faults": [{"status": 503, "times": 1}]})
+        lab.behave({"faults": [{"status": 503, "times": 1, "retry_after": 1}]})
         message, began = send_one(), time.monotonic()
         self.assertEqual(self.called(message), 1)
         self.assertGreater(time.monotonic() - began, 8)  # by the 10 s delay topic

@@ -149,6 +149,7 @@ static void unbuildable(void **state)
     }
 }
 
+static const struct mill_pair retry_after[] = {{S("Retry-After"), S("5")}};
 static const struct answer {
     const char *name;
     const struct mill_provider *provider;
@@ -183,6 +184,12 @@ static const struct answer {
     {"503",
      &mill_provider_sendgrid,
      {.end = MILL_HTTP_REPLIED, .status = 503},
+     MILL_OUTCOME_UNKNOWN,
+     NULL,
+     "HTTP 503"},
+    {"503 with a time to come back at",
+     &mill_provider_sendgrid,
+     {.end = MILL_HTTP_REPLIED, .status = 503, .headers = {retry_after, 1}},
      MILL_OUTCOME_TRANSIENT,
      NULL,
      "HTTP 503"},

@@ -259,16 +259,21 @@ static struct mill_str error_text(const struct mill_http_reply *r, struct mill_a
     return mill_answer_text(mem, out);
 }
 
-/** contracts: 202 (200 in the sandbox) is the one "yes"; an undocumented 2xx proves nothing. */
-static enum mill_outcome outcome_of(long status)
+/** 202 (200 in the sandbox) is the one "yes"; an undocumented 2xx proves nothing. Nor does a 5xx:
+ *  a gateway says it of a mail that has gone through. Only a 503 that names a time to come back at
+ *  is the service's own word that it did not take the mail. */
+static enum mill_outcome outcome_of(const struct mill_http_reply *r)
 {
+    long status = r->status;
+
     if (status == 202 || status == 200)
         return MILL_OUTCOME_ACCEPTED;
     if (status == 401)
         return MILL_OUTCOME_CREDENTIAL;
     if (status == 429)
         return MILL_OUTCOME_THROTTLED;
-    if (status == 408 || (status >= 300 && status < 400) || (status >= 500 && status < 600))
+    if (status == 408 || (status >= 300 && status < 400) ||
+        (status == 503 && mill_http_header(r, "Retry-After").n))
         return MILL_OUTCOME_TRANSIENT;
     return status >= 400 && status < 500 ? MILL_OUTCOME_PERMANENT : MILL_OUTCOME_UNKNOWN;
 }
@@ -278,7 +283,7 @@ static void sendgrid_classify(const struct mill_http_reply *r, struct mill_arena
 {
     *out = (struct mill_answer){.outcome = MILL_OUTCOME_UNKNOWN};
     if (r->end == MILL_HTTP_REPLIED)
-        out->outcome = outcome_of(r->status);
+        out->outcome = outcome_of(r);
     else if (r->end == MILL_HTTP_UNSENT)
         out->outcome = MILL_OUTCOME_TRANSIENT;
     if (out->outcome == MILL_OUTCOME_ACCEPTED)
