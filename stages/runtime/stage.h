@@ -78,6 +78,10 @@ struct mill_stage {
     enum mill_code (*open)(struct mill_ctx *ctx, struct mill_err *err);
     void (*close)(struct mill_ctx *ctx);
 
+    /** After the tables have caught up, before the first record of a new assignment, for each of
+     * its partitions of the first input (not those of the retry topic). What it emits is committed
+     * with the next batch, or at once when there is none. MILL_OK, or the process ends. */
+    enum mill_code (*on_assigned)(struct mill_ctx *ctx, int32_t partition, struct mill_err *err);
     /** Before the records of a batch. What it emits is committed at once with *unmoved* offsets,
      *  which fences a stale owner; only then is on_record called. MILL_DONE or MILL_STOP. */
     enum mill_verdict (*on_batch)(struct mill_ctx *ctx, const struct mill_record *const *in,

@@ -154,12 +154,29 @@ static enum mill_verdict recall_on_record(struct mill_ctx *ctx, const struct mil
     return mill_emit(ctx, OUT_NOTES, in->key, &answer, err) ? MILL_STOP : MILL_DONE;
 }
 
+static bool recall_open(void *arg, struct mill_str key, const void *value)
+{
+    struct mill_err err = {0};
+    const struct note *note = value;
+
+    return !mill_str_is(note->text, "open") || !mill_emit(arg, OUT_NOTES, key, value, &err);
+}
+
+/* What an earlier life has left open is said before any record. */
+static enum mill_code recall_on_assigned(struct mill_ctx *ctx, int32_t partition,
+                                         struct mill_err *err)
+{
+    return mill_table_each(mill_ctx_table(ctx, 0), partition, (struct mill_str){0}, recall_open,
+                           ctx, err);
+}
+
 MILL_STAGE(recall) = {
     .name = "recall",
     .summary = "answers with the first note of a key",
     .in = in_ports,
     .out = out_ports,
     .tables = memory,
+    .on_assigned = recall_on_assigned,
     .on_record = recall_on_record,
 };
 

@@ -246,6 +246,23 @@ static void a_table_gives_what_its_topic_and_its_owner_put_there(void **state)
         assert_string_equal(v[i].value + 6, strcmp(v[i].key, "t1") ? "own" : "topic");
 }
 
+static void an_assignment_is_told_when_the_table_has_caught_up(void **state)
+{
+    struct lab_record v[8];
+    pid_t pid;
+
+    (void)state;
+    lab_topic(&lab, "memory", 4);
+    lab_produce(&lab, "memory", 0, MILL_STR("t1"), framed("open"), NULL);
+    lab_produce(&lab, "memory", 3, MILL_STR("t2"), framed("done"), NULL);
+    lab_produce(&lab, "memory", 3, MILL_STR("t3"), framed("open"), NULL);
+    pid = lab_stage(&lab, "recall"); /* there is no record to read */
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 2), 2);
+    assert_non_null(by_key(v, 2, "t1"));
+    assert_non_null(by_key(v, 2, "t3"));
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
 static void forwarding_to_nowhere_harms_one_record_only(void **state)
 {
     struct lab_record v[8];
@@ -308,6 +325,7 @@ int main(int argc, char **argv)
         T(no_permission_ends_the_process),
         T(a_fenced_producer_ends_the_process),
         T(a_table_gives_what_its_topic_and_its_owner_put_there),
+        T(an_assignment_is_told_when_the_table_has_caught_up),
         T(forwarding_to_nowhere_harms_one_record_only),
         T(what_comes_back_is_of_the_port_it_came_from),
     };

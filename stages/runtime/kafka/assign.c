@@ -207,6 +207,16 @@ static enum mill_code assign_part_new(struct mill_ctx *ctx, const rd_kafka_topic
     return MILL_OK;
 }
 
+static enum mill_code assign_tell(struct mill_ctx *ctx, struct mill_err *err)
+{
+    enum mill_code code = MILL_OK;
+
+    for (size_t i = 0; !code && ctx->spec->on_assigned && i < ctx->parts_n; i++)
+        if (ctx->parts[i]->port == 0 && !ctx->parts[i]->retry)
+            code = ctx->spec->on_assigned(ctx, ctx->parts[i]->partition, err);
+    return code;
+}
+
 /* In this order (protocols: group membership): committed offsets; the table up to a mark taken
  * after them; then records. A stale owner's last transaction is then either in the table or
  * refused. */
@@ -232,6 +242,8 @@ static enum mill_code assign_start(struct mill_ctx *ctx, rd_kafka_topic_partitio
         if (!code)
             code = assign_part_new(ctx, tp, err);
     }
+    if (!code)
+        code = assign_tell(ctx, err);
     if (code)
         return code;
     /* librdkafka keeps a pause over assignments; run_part.paused starts as false. */

@@ -66,7 +66,8 @@ void run_finish_batch(struct mill_ctx *ctx, bool offsets)
         return;
     }
     finish_settled(ctx);
-    list = finish_offsets(ctx, true);
+    /* Outputs without a record (on_assigned) are fenced by the offsets as they are. */
+    list = finish_offsets(ctx, ctx->items_n > 0);
     end = run_txn_commit(ctx, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (end == RUN_TXN_LOST) {
