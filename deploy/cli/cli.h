@@ -12,6 +12,7 @@
 #include "base/opt.h"
 #include "kafka/client.h"
 #include "kafka/common.h"
+#include "net/s3_opts.h"
 #include "stage.h"
 
 enum cli_format { CLI_TABLE, CLI_JSON };
@@ -25,6 +26,8 @@ struct cli_conf {
     const char *topology, *output, *fields, *from, *to, *cls, *stage, *topic;
     uint32_t count, replication;
     bool dry_run;
+    struct mill_s3_opts s3; /**< the lake */
+    const char *parquet_lib;
     struct mill_common common; /**< brokers, registry, rdkafka */
 };
 
@@ -70,6 +73,9 @@ int cli_topics_apply(struct cli *cli);
 
 /* tail.c */
 int cli_tail(struct cli *cli);
+
+/* audit.c */
+int cli_audit(struct cli *cli);
 
 /* dlq.c */
 int cli_dlq_ls(struct cli *cli);

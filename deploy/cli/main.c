@@ -70,6 +70,9 @@ static const struct cli_verb verbs[] = {
      "compare broker and registry with the topology; exit 1 on a difference", cli_topics_check},
     {"topics apply", "", 0, 0, "create topics, set their settings, register schemas",
      cli_topics_apply},
+#ifdef MILL_LAKE
+    {"audit", "[TOPIC]", 0, 1, "is each offset in the lake exactly once? exit 1 if not", cli_audit},
+#endif
 };
 enum { VERBS_N = sizeof verbs / sizeof *verbs };
 

@@ -49,6 +49,12 @@ static const struct mill_opt options[] = {
      .type = MILL_OPT_BOOL,
      .off = OFF(dry_run),
      .help = "say what would be done, do nothing (-n)"},
+    MILL_S3_OPT_ROWS(struct cli_conf, s3, 0),
+    {.name = "parquet-lib",
+     .type = MILL_OPT_STR,
+     .off = OFF(parquet_lib),
+     .def = "",
+     .help = "path of libmill_parquet.so; default ../lib/sendmill beside the program's folder"},
     {0},
 };
 #undef OFF
@@ -137,7 +143,9 @@ enum mill_code cli_options(struct cli_conf *conf, struct mill_opt_set *sets,
     /* The names that deploy/local/env exports stand in where no option is given. */
     static const char *const names[][2] = {{"BROKERS", "MILL_SENDMILL_BROKERS"},
                                            {"REGISTRY", "MILL_SENDMILL_REGISTRY"},
-                                           {"SENDMILL_TOPOLOGY", "MILL_SENDMILL_TOPOLOGY"}};
+                                           {"SENDMILL_TOPOLOGY", "MILL_SENDMILL_TOPOLOGY"},
+                                           {"S3_ENDPOINT", "MILL_SENDMILL_S3_ENDPOINT"},
+                                           {"S3_BUCKET", "MILL_SENDMILL_S3_BUCKET"}};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (getenv(names[i][0]) && setenv(names[i][1], getenv(names[i][0]), 0))

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import struct
@@ -205,11 +206,15 @@ def caught_up(env):
         c.close()
 
 
+def client(env):
+    return boto3.client("s3", endpoint_url=env["S3_ENDPOINT"], region_name="us-east-1",
+                        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+                        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"])
+
+
 def lake(env, tmp):
     """Every row of every object: {(topic, partition, offset): [what, …]}."""
-    s3 = boto3.client("s3", endpoint_url=env["S3_ENDPOINT"], region_name="us-east-1",
-                      aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-                      aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"])
+    s3 = client(env)
     rows, objects = collections.defaultdict(list), 0
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=env["S3_BUCKET"],
                                                              Prefix=f"e2e/{RUN}/"):
@@ -233,6 +238,48 @@ def lake(env, tmp):
                 assert (r["partition" if raw else "_partition"]) == partition, (key, r)
                 rows[topic, partition, offset].append((kind, r))
     return rows, objects
+
+
+def audit(env):
+    """`sendmill audit` of this run: (exit code, findings, sum)."""
+    done = subprocess.run([Path(PROGRAM).parent / "sendmill", "audit", "--s3-prefix",
+                           f"e2e/{RUN}/", "-o", "json"], env={**os.environ, **env},
+                          capture_output=True, text=True, timeout=120)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    if not said:
+        return done.returncode, [{"fault": done.stderr, "object": ""}], {}
+    return done.returncode, [x for x in said if x["kind"] == "finding"], said[-1]
+
+
+def check_audit(env, records):
+    """It agrees; and an object that goes away, or stands under another range, is named."""
+    s3 = client(env)
+    code, findings, total = audit(env)
+    bad = [f"audit: {f}" for f in findings]
+    if code or total.get("rows", 0) + total.get("rejected", 0) != records:
+        bad.append(f"audit: exit {code}, {total}, {records} records were sent")
+    keys = [o["Key"] for page in s3.get_paginator("list_objects_v2").paginate(
+        Bucket=env["S3_BUCKET"], Prefix=f"e2e/{RUN}/topic={RAW}/") for o in page["Contents"]]
+    victim = rnd.choice(keys)
+    bytes_ = s3.get_object(Bucket=env["S3_BUCKET"], Key=victim)["Body"].read()
+    folder, start, end = re.fullmatch(r"(.*\+)(\d+)-(\d+)\.parquet", victim).groups()
+    copy = f"{folder}{int(end) + 10**6}-{2 * int(end) - int(start) + 10**6}.parquet"
+    for what, change, back in (
+            ("copied", lambda: s3.put_object(Bucket=env["S3_BUCKET"], Key=copy, Body=bytes_),
+             lambda: s3.delete_object(Bucket=env["S3_BUCKET"], Key=copy)),
+            ("deleted", lambda: s3.delete_object(Bucket=env["S3_BUCKET"], Key=victim),
+             lambda: s3.put_object(Bucket=env["S3_BUCKET"], Key=victim, Body=bytes_))):
+        change()
+        code, findings, _ = audit(env)
+        back()
+        named = [f for f in findings if (copy if what == "copied" else victim) in
+                 (f["object"], f["detail"].split()[-1])]
+        hole = [f for f in findings if f["fault"] == "gap" and what == "deleted" and
+                (f["start"], f["end"]) == (int(start), int(end))]
+        first_or_last = what == "deleted" and not findings
+        if not (named or hole or first_or_last) or (code != 1 and not first_or_last):
+            bad.append(f"audit, {what} {victim}: exit {code}, {findings}")
+    return bad
 
 
 def check(rows):
@@ -300,6 +347,7 @@ def main():
             bad.append(f"DuckDB: {n} rows, {distinct} places")
         if codes != [0] * SINKS:
             bad.append(f"exit codes {codes}")
+        bad += check_audit(env, len(load.sent))
         print("\n".join(bad[:20]))
         print(f"sink: records {len(load.sent)}, objects {objects}, faults {dict(counts)}, "
               f"seed {SEED}: {'ok' if not bad else f'{len(bad)} FAULTS, see {tmp}'}")
