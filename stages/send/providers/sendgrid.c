@@ -6,8 +6,10 @@
  * empty strings and lists are refused there. SendGrid has no idempotency of any kind.
  */
 #include "send/providers/sendgrid.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "send/providers/wait.h"
 
 enum {
     BODY_MAX_BYTES = 48 << 20, /**< 30 MB of mail, a third more in base64, and room */
@@ -292,6 +294,8 @@ static void sendgrid_classify(const struct mill_http_reply *r, struct mill_arena
         out->reason = error_text(r, mem);
     else
         out->reason = mill_answer_text(mem, mill_str(r->reason ? r->reason : "no reply"));
+    if (out->outcome == MILL_OUTCOME_THROTTLED)
+        out->wait_ms = mill_wait_headers(r, mill_now_us());
 }
 
 #define OPT(m) .off = offsetof(struct mill_account, m)

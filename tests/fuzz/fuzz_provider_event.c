@@ -1,16 +1,16 @@
-/* Any event: refused, or in our form with an id, texts that are UTF-8, and a sane time. */
+/* Any event, read as each provider's: refused, or in our form with an id, texts that are UTF-8, and
+ * a sane time. */
 #include "send/provider.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void read_as(const struct mill_provider *p, struct mill_str raw)
 {
     struct mill_arena mem = {0};
     struct mill_event e;
     struct mill_err err = {0};
-    enum mill_code rc = mill_provider_sendgrid.parse_event(
-        (struct mill_str){(const char *)data, size}, &mem, &e, &err);
+    enum mill_code rc = p->parse_event(raw, &mem, &e, &err);
 
     if (rc == MILL_OK) {
         const struct mill_str texts[] = {e.provider_event, e.provider_id, e.provider_event_id,
@@ -25,5 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     mill_arena_release(&mem);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    for (const struct mill_provider *const *p = mill_providers; *p; p++)
+        if ((*p)->parse_event)
+            read_as(*p, (struct mill_str){(const char *)data, size});
     return 0;
 }
