@@ -119,7 +119,7 @@ bool send_health_note(struct send_health *h, const struct send_health_conf *c,
 {
     enum send_breaker before = h->state;
 
-    if (outcome == MILL_OUTCOME_THROTTLED)
+    if (outcome == MILL_OUTCOME_THROTTLED || (outcome == MILL_OUTCOME_TRANSIENT && wait_ms > 0))
         throttle(h, c, wait_ms, now_ms);
     if (outcome == MILL_OUTCOME_CREDENTIAL) {
         h->probing = h->probing && !probe;

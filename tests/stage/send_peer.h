@@ -58,7 +58,7 @@ static const struct script {
              "{\"errors\":[{\"field\":\"from.email\",\"message\":\"is\\nnot\\u0001 verified\"}]}"},
     {"key@", "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"},
     {"many@", "HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\n\r\n"},
-    {"fault@", "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"},
+    {"fault@", "HTTP/1.1 503 Away\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\noops"},
     {"strange@", "HTTP/1.1 204 No Content\r\n\r\n"},
     {"moved@", "HTTP/1.1 302 Found\r\nLocation: /v3/mail/send\r\nContent-Length: 0\r\n\r\n"},
     {"reset@", NULL},

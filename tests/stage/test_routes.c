@@ -19,7 +19,8 @@ static const struct send_health_conf conf = {.failures = 3,
 
 /**
  * a accepted, p permanent, f transient, u unknown, c credentials, t throttled (no time named),
- * T throttled for 500 ms, M too many of this mail alone: calls that are taken and answered at once;
+ * T throttled for 500 ms, M too many of this mail alone,
+ * F as f, but it says for 500 ms: calls that are taken and answered at once;
  * lower case x: taken and not called; =: nobody may be called; .: 10 ms pass.
  */
 static const struct step {
@@ -55,6 +56,7 @@ static const struct step {
     {"throttled for a time", "T=", SEND_CLOSED, 500},
     {"a shorter time does not cut a longer", "T..", SEND_CLOSED, 480},
     {"one mail was too many", "M", SEND_CLOSED, 0},
+    {"away for a time, it says", "F=", SEND_CLOSED, 500},
 };
 
 static void health_row(void **state)
@@ -64,11 +66,11 @@ static void health_row(void **state)
     int64_t now = 1000000;
 
     for (const char *s = row->script; *s; s++) {
-        static const char letters[] = "apfuctTM";
+        static const char letters[] = "apfuctTMF";
         static const enum mill_outcome outcomes[] = {
             MILL_OUTCOME_ACCEPTED,  MILL_OUTCOME_PERMANENT,  MILL_OUTCOME_TRANSIENT,
             MILL_OUTCOME_UNKNOWN,   MILL_OUTCOME_CREDENTIAL, MILL_OUTCOME_THROTTLED,
-            MILL_OUTCOME_THROTTLED, MILL_OUTCOME_THROTTLED};
+            MILL_OUTCOME_THROTTLED, MILL_OUTCOME_THROTTLED,  MILL_OUTCOME_TRANSIENT};
         bool probe = false;
 
         if (*s == '.') {
@@ -90,9 +92,9 @@ static void health_row(void **state)
             send_health_give_back(&h, &conf, probe);
         else
             send_health_note(&h, &conf, outcomes[strchr(letters, *s) - letters], probe,
-                             *s == 'T'   ? 500
-                             : *s == 'M' ? -1
-                                         : 0,
+                             *s == 'T' || *s == 'F' ? 500
+                             : *s == 'M'            ? -1
+                                                    : 0,
                              now);
     }
     assert_int_equal(send_health_state(&h, now), row->state);

@@ -118,7 +118,7 @@ static const struct row {
     {"too many", "many@x.example", MILL_RETRY, "throttled", 1,
      INTENT("1") OUTCOME("1", "THROTTLED") STATUS("1", "RETRYING", WHY("throttled", "HTTP 429"))},
     {"their fault", "fault@x.example", MILL_RETRY, "transient", 1,
-     INTENT("1") OUTCOME("1", "TRANSIENT") STATUS("1", "RETRYING", WHY("transient", "HTTP 500"))},
+     INTENT("1") OUTCOME("1", "TRANSIENT") STATUS("1", "RETRYING", WHY("transient", "HTTP 503"))},
     {"redirected: not followed", "moved@x.example", MILL_RETRY, "transient", 1,
      INTENT("1") OUTCOME("1", "TRANSIENT") STATUS("1", "RETRYING", WHY("transient", "HTTP 302"))},
     {"an answer that proves nothing", "strange@x.example", MILL_REJECT, "unknown", 1,

@@ -294,7 +294,7 @@ static void sendgrid_classify(const struct mill_http_reply *r, struct mill_arena
         out->reason = error_text(r, mem);
     else
         out->reason = mill_answer_text(mem, mill_str(r->reason ? r->reason : "no reply"));
-    if (out->outcome == MILL_OUTCOME_THROTTLED)
+    if (out->outcome == MILL_OUTCOME_THROTTLED || out->outcome == MILL_OUTCOME_TRANSIENT)
         out->wait_ms = mill_wait_headers(r, mill_now_us());
 }
 
