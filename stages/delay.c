@@ -10,7 +10,7 @@
  *      and the topic that mill.target names
  * Verdicts: DONE; LATER until the record's append time + tier: in a topic with one delay and broker
  * append time, order of arrival is order of expiry, so a waiting partition is an exact timer. The
- * last hop is at most half a second off, on either side.
+ * last hop ends within a second, on either side (MILL_TIMER_EARLY_MS).
  * State: none.
  */
 #include "base/clock.h"
@@ -114,5 +114,6 @@ MILL_STAGE(delay) = {
     .out = out_ports,
     .metrics = metrics,
     .no_retry = true,
+    .fetch_little = true,
     .on_record = delay_on_record,
 };

@@ -72,7 +72,9 @@ struct mill_stage {
     size_t state_size;                 /**< zeroed memory that mill_state() gives */
     const struct mill_metric *metrics; /**< ends with {0}; NULL = none */
     bool no_retry;                     /**< reads no retry topic (deadletter, delay) */
-    uint32_t batch_max;                /**< records in one batch at most; 0 = as the options say */
+    bool fetch_little;  /**< read little ahead: its partitions wait, and what is fetched of a
+                             waiting one is thrown away (delay) */
+    uint32_t batch_max; /**< records in one batch at most; 0 = as the options say */
 
     /** Allocate what the stage needs. close runs even after a failed open. */
     enum mill_code (*open)(struct mill_ctx *ctx, struct mill_err *err);

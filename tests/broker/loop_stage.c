@@ -55,9 +55,11 @@ static enum mill_verdict note_on_record(struct mill_ctx *ctx, const struct mill_
         (void)!mill_forward(ctx, far ? "copies" : "nowhere", far ? 4 : -1, in, in->headers, err);
         return err->code == MILL_E_NOENT ? MILL_REJECT : MILL_STOP;
     }
-    if (mill_str_is(note->text, "later") && in->timestamp_us / 1000 + 1500 > mill_now_us() / 1000) {
-        mill_wait_until(ctx, in->timestamp_us / 1000 + 1500);
-        return MILL_LATER;
+    if (mill_str_is(note->text, "later") || mill_str_is(note->text, "far off")) {
+        int64_t until = in->timestamp_us / 1000 + (note->text.n == 5 ? 1500 : 3500);
+        mill_wait_until(ctx, until);
+        if (until > mill_now_us() / 1000)
+            return MILL_LATER;
     }
     return note_copy(ctx, in, err);
 }

@@ -163,6 +163,27 @@ static void waits_without_blocking_other_partitions(void **state)
     assert_true(by_key(v, 4, "w3")->timestamp_ms <= by_key(v, 4, "w1")->timestamp_ms);
 }
 
+/* Its head is more than two seconds off: the partition is paused, and what comes meanwhile is read
+ * after all, in its order. */
+static void a_far_off_partition_is_paused_and_goes_on(void **state)
+{
+    struct lab_record v[4];
+    int64_t began;
+    pid_t pid = lab_stage(&lab, "notes");
+
+    (void)state;
+    put(3, "f0", "up");
+    assert_int_equal(lab_read(&lab, "copies", v, 4, 1), 1);
+    began = mill_now_us() / 1000;
+    put(3, "f1", "far off");
+    usleep(500000);
+    put(3, "f2", "behind");
+    assert_int_equal(lab_read(&lab, "copies", v, 4, 3), 3);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+    assert_in_range(by_key(v, 3, "f1")->timestamp_ms - began, 3500, 8000);
+    assert_true(by_key(v, 3, "f2")->timestamp_ms >= by_key(v, 3, "f1")->timestamp_ms);
+}
+
 static void stop_ends_the_process_with_its_code(void **state)
 {
     pid_t pid = lab_stage(&lab, "notes");
@@ -320,6 +341,7 @@ int main(int argc, char **argv)
         T(comes_back_by_the_retry_topic),
         T(waits_without_blocking_other_partitions),
         T(stop_ends_the_process_with_its_code),
+        T(a_far_off_partition_is_paused_and_goes_on),
         T(settles_later_after_announcing),
         T(an_abortable_error_is_written_again),
         T(no_permission_ends_the_process),

@@ -3,71 +3,11 @@
 #include "base/clock.h"
 #include "kafka/run.h"
 
-#include <stdlib.h>
-
 enum { TURN_MS = 100, CHUNK = 1000 };
 
 static int64_t loop_now_ms(void)
 {
     return mill_now_us() / 1000;
-}
-
-/* ---- records that wait (MILL_LATER) ---- */
-
-static bool loop_hold(struct mill_ctx *ctx, struct run_part *p, rd_kafka_message_t *m)
-{
-    if (p->held_at && (p->held_at == p->held_n || p->held_n == p->held_size)) {
-        p->held_n -= p->held_at;
-        memmove(p->held, p->held + p->held_at, p->held_n * sizeof *p->held);
-        p->held_at = 0;
-    }
-    if (p->held_n == p->held_size) {
-        size_t size = p->held_size ? p->held_size * 2 : 64;
-        rd_kafka_message_t **v = realloc(p->held, size * sizeof(rd_kafka_message_t *));
-        if (!v) {
-            run_exit(ctx, MILL_EXIT_TEMP);
-            return false;
-        }
-        p->held = v;
-        p->held_size = size;
-    }
-    p->held[p->held_n++] = m;
-    p->held_bytes += m->len + m->key_len;
-    return true;
-}
-
-/* The oldest held message; from here on the caller's, or back by loop_unhold_back(). */
-static rd_kafka_message_t *loop_unhold(struct run_part *p)
-{
-    rd_kafka_message_t *m = p->held[p->held_at++];
-
-    p->held_bytes -= m->len + m->key_len;
-    return m;
-}
-
-static void loop_hold_again(struct run_part *p, const rd_kafka_message_t *m)
-{
-    p->held_at--; /* it is still in its place */
-    p->held_bytes += m->len + m->key_len;
-}
-
-/* Holding what was fetched, instead of pausing and fetching it again for each record, is what keeps
- * a delay topic cheap: pause and resume per record fetched 62 MB to deliver 30 of 10 KB. So a
- * partition is paused only when a thousand wait. */
-static void loop_pause(struct mill_ctx *ctx, struct run_part *p, bool pause)
-{
-    rd_kafka_topic_partition_list_t *list;
-
-    if (p->paused == pause)
-        return;
-    list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, p->topic, p->partition);
-    if (pause)
-        rd_kafka_pause_partitions(ctx->consumer, list);
-    else
-        rd_kafka_resume_partitions(ctx->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    p->paused = pause;
 }
 
 /* ---- one record ---- */
@@ -122,17 +62,16 @@ static void loop_release(struct mill_ctx *ctx)
                 run_exit(ctx, MILL_EXIT_TEMP);
                 return;
             }
-            m = loop_unhold(p);
+            m = run_unhold(p);
             if (!run_item_prepare(ctx, item))
                 return;
             loop_run_item(ctx, item);
             if (item->state == RUN_HELD) {
-                loop_hold_again(p, m);
+                run_hold_again(p, m);
                 break;
             }
         }
-        if (p->held_n - p->held_at < RUN_HELD_MAX / 2 && p->held_bytes < RUN_HELD_BYTES / 2)
-            loop_pause(ctx, p, false);
+        run_hold_pace(ctx, p, loop_now_ms());
     }
     ctx->fresh = ctx->items_n;
     run_drive_pending(ctx);
@@ -170,10 +109,10 @@ static void loop_take(struct mill_ctx *ctx, rd_kafka_message_t *m)
     }
     mill_metric_add(ctx->run, RUN_M_RECEIVED, p->port, 1);
     if (p->held_at < p->held_n) {
-        if (!loop_hold(ctx, p, m))
+        if (run_hold(ctx, p, m))
+            run_hold_pace(ctx, p, loop_now_ms());
+        else
             rd_kafka_message_destroy(m);
-        else if (p->held_n - p->held_at >= RUN_HELD_MAX || p->held_bytes >= RUN_HELD_BYTES)
-            loop_pause(ctx, p, true);
     } else if (!run_item_add(ctx, m, p)) {
         rd_kafka_message_destroy(m);
         run_exit(ctx, MILL_EXIT_TEMP);
@@ -271,7 +210,7 @@ static void loop_run_chunk(struct mill_ctx *ctx)
             item->state = RUN_HELD; /* behind one that waits */
         else
             loop_run_item(ctx, item);
-        if (item->state == RUN_HELD && !loop_hold(ctx, p, item->msg)) {
+        if (item->state == RUN_HELD && !run_hold(ctx, p, item->msg)) {
             item->state = RUN_READY; /* the batch frees its message */
             return;
         }

@@ -23,8 +23,6 @@
 
 enum {
     RUN_PORTS_MAX = 16,
-    RUN_HELD_MAX = 1000,
-    RUN_HELD_BYTES = 16 << 20,
     RUN_TOPIC_ID = 37,
     RUN_TOPIC_NAME = 256,
     RUN_TARGETS_MAX = 32,
@@ -183,6 +181,17 @@ void run_away(struct mill_ctx *ctx, const char *why);
 void run_loop(struct mill_ctx *ctx);
 /** @brief What the consumer says that is no record. @own steals m */
 void run_event(struct mill_ctx *ctx, rd_kafka_message_t *m);
+
+/* hold.c: */
+/** @brief Keep a message that waits behind those that wait already. @own steals m, unless false:
+ *  out of memory (exit) */
+bool run_hold(struct mill_ctx *ctx, struct run_part *p, rd_kafka_message_t *m) MILL_NODISCARD;
+/** @brief The oldest held message. @own the caller's, or back by run_hold_again() */
+rd_kafka_message_t *run_unhold(struct run_part *p);
+/** @brief Put back what run_unhold() has just given. */
+void run_hold_again(struct run_part *p, const rd_kafka_message_t *m);
+/** @brief Pause or resume the partition, as what it holds asks for. @param now_ms wall clock */
+void run_hold_pace(struct mill_ctx *ctx, struct run_part *p, int64_t now_ms);
 
 /* finish.c: */
 /** @brief Drive PENDING records to their end. */

@@ -126,6 +126,7 @@ static enum mill_code setup_member(const struct mill_ctx *ctx, char *out, size_t
 static rd_kafka_t *setup_consumer(struct mill_ctx *ctx, struct mill_err *err)
 {
     char member[sizeof ctx->client_id + 16];
+    bool little = ctx->spec->fetch_little;
     const struct mill_prop props[] = {
         {"group.id", ctx->group},
         /* Static membership: a restart within the session does not rebalance. */
@@ -142,8 +143,9 @@ static rd_kafka_t *setup_consumer(struct mill_ctx *ctx, struct mill_err *err)
         /* The fetcher sleeps this long on a full prefetch queue; its default is 1 s. Measured with
          * librdkafka 2.8: 215k records/s at 20,000 queued, 267k/s at 100,000 (144 MB). */
         {"fetch.queue.backoff.ms", "10"},
-        {"queued.min.messages", "50000"},
-        {"queued.max.messages.kbytes", "65536"},
+        {"queued.min.messages", little ? "1000" : "50000"},
+        {"queued.max.messages.kbytes", little ? "512" : "65536"},
+        {"max.partition.fetch.bytes", little ? "32768" : "1048576"},
         {NULL, NULL},
     };
     rd_kafka_conf_t *rc = NULL;
