@@ -12,8 +12,10 @@ def main(verb: str) -> int:
     local = ROOT / "deploy/local"
     if verb == "up":
         subprocess.run([local / "down", "--name", NAME, "--wipe"], check=False)
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+        points = {"MILL_FAULT_DIR": str(state / "sendmill" / NAME / "points")}  # faults_short
         return subprocess.run([local / "up", "--name", NAME, "--base", "auto"],
-                              check=False).returncode
+                              env={**os.environ, **points}, check=False).returncode
     return subprocess.run([local / "down", "--name", NAME, "--wipe"], check=False).returncode
 
 
