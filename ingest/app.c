@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "header.h"
+#include "mail/controls.h"
 #include "mail/records.h"
-#include "mail/signature.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -18,6 +18,7 @@ enum {
     APP_FLUSH_MS = 250,  /* for the last answers to leave their sockets */
     APP_EXTRA_MS = 2000, /* of flushing, when the drain time is over */
     APP_HEALTH_BYTES = 1 << 18,
+    APP_FORM_BYTES = 4096,      /* of an unsubscribe's body */
     APP_PROPS = 2,              /* librdkafka's properties that follow our options */
     APP_BESIDE_BYTES = 2 << 20, /* of a record beside its value, and of others in its batch */
 };
@@ -164,7 +165,12 @@ static enum mill_code app_serve(struct ingest *app, struct mill_err *err)
     const struct mill_route routes[] = {
         {"POST", "/v1/mail", ingest_mail_post, c->record_max_bytes},
         {"POST", "/v1/mail/batch", ingest_batch_post, c->batch_max_bytes},
-        {"POST", "/v1/callbacks/sendgrid", ingest_sendgrid_post, c->record_max_bytes},
+        {"DELETE", "/v1/mail/*", ingest_mail_delete, 0},
+        {"POST", "/v1/callbacks/sendgrid", ingest_callback_post, c->record_max_bytes},
+        {"POST", "/v1/callbacks/mailgun", ingest_callback_post, c->record_max_bytes},
+        {"GET", "/v1/unsubscribe/*", ingest_unsubscribe_get, 0},
+        {"POST", "/v1/unsubscribe/*", ingest_unsubscribe_post, APP_FORM_BYTES},
+        {"GET", "/v1/limits", ingest_limits_get, 0},
         {"GET", "/healthz", app_healthz, 0},
         {"GET", "/readyz", app_readyz, 0},
         {"GET", "/metrics", app_metrics, 0},
@@ -199,31 +205,22 @@ static enum mill_code app_serve(struct ingest *app, struct mill_err *err)
     return rc;
 }
 
-static enum mill_code app_keys(struct ingest *app, struct mill_err *err)
-{
-    struct mill_str rest = mill_str(app->conf->sendgrid_keys);
-    enum mill_code rc = MILL_OK;
-
-    while (rest.n && !rc) {
-        struct mill_str one = mill_str_trim(mill_str_take(&rest, ','));
-        if (app->sendgrid_n == INGEST_KEYS_MAX)
-            return mill_fail(err, MILL_E_CONFIG, "sendgrid-public-key", "more than %d keys",
-                             INGEST_KEYS_MAX);
-        rc = mill_verify_key_new(&app->sendgrid[app->sendgrid_n], one, err);
-        if (!rc)
-            app->sendgrid_n++;
-    }
-    return rc;
-}
-
 static enum mill_code app_publisher(struct ingest *app, struct mill_err *err)
 {
     const struct ingest_conf *c = app->conf;
     struct ingest_publisher_conf conf = {
         .kafka = {.brokers = c->common.brokers, .client_id = app->client_id},
         .registry = c->common.registry,
-        .topic = {c->out_requests, c->out_callbacks},
-        .desc = {&mill_request_desc, &mill_callback_desc},
+        .topic = {[INGEST_REQUESTS] = c->out_requests,
+                  [INGEST_CALLBACKS] = c->out_callbacks,
+                  [INGEST_CANCELLATIONS] = c->out_cancellations,
+                  [INGEST_SUPPRESSIONS] = c->out_suppressions,
+                  [INGEST_IDEMPOTENCY] = c->out_idempotency},
+        .desc = {[INGEST_REQUESTS] = &mill_request_desc,
+                 [INGEST_CALLBACKS] = &mill_callback_desc,
+                 [INGEST_CANCELLATIONS] = &mill_cancellation_desc,
+                 [INGEST_SUPPRESSIONS] = &mill_suppression_desc,
+                 [INGEST_IDEMPOTENCY] = &mill_idempotency_desc},
         .record_max_bytes = c->record_max_bytes,
     };
     struct mill_pair *props =
@@ -248,10 +245,10 @@ static enum mill_code app_publisher(struct ingest *app, struct mill_err *err)
 
 enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err *err)
 {
-    struct ingest app = {.conf = conf};
+    struct ingest_secrets secrets;
     struct ingest_credentials credentials = {0};
     enum mill_level level;
-    enum mill_code rc = app_keys(&app, err);
+    enum mill_code rc = ingest_secrets_read(&secrets, conf, err);
 
     if (!rc)
         rc = mill_common_check(&conf->common, &level, err);
@@ -260,8 +257,7 @@ enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err 
     if (!rc)
         rc = ingest_credentials_load(&credentials, conf->credentials, err);
     ingest_credentials_release(&credentials);
-    for (size_t i = 0; i < app.sendgrid_n; i++)
-        mill_verify_key_free(app.sendgrid[i]);
+    ingest_secrets_release(&secrets);
     return rc;
 }
 
@@ -275,6 +271,7 @@ enum mill_code ingest_app_start(struct ingest **out, const struct ingest_conf *c
     if (!app)
         return mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory");
     app->conf = conf;
+    ingest_rate_init(&app->unsubscribes, conf->unsubscribe_rate);
     app->metrics = mill_metrics_new(ingest_metrics, "ingest");
     app->quota = ingest_quota_new(conf->tenant_max);
     app->later = ingest_later_new(APP_LATER_MAX);
@@ -282,7 +279,7 @@ enum mill_code ingest_app_start(struct ingest **out, const struct ingest_conf *c
              ? MILL_OK
              : mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory or threads");
     if (!rc)
-        rc = app_keys(app, err);
+        rc = ingest_secrets_read(&app->secrets, conf, err);
     if (!rc)
         rc = ingest_auth_file(&app->auth, conf->credentials, err);
     if (!rc)
@@ -330,8 +327,7 @@ void ingest_app_stop(struct ingest *app)
     ingest_publisher_free(app->publisher);
     if (app->auth.free)
         app->auth.free(app->auth.self);
-    for (size_t i = 0; i < app->sendgrid_n; i++)
-        mill_verify_key_free(app->sendgrid[i]);
+    ingest_secrets_release(&app->secrets);
     ingest_quota_free(app->quota);
     mill_metrics_free(app->metrics);
     mill_arena_release(&app->arena);

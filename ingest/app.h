@@ -15,11 +15,9 @@
 #include "problem.h"
 #include "publish.h"
 #include "quota.h"
+#include "rate.h"
+#include "secrets.h"
 #include <stdatomic.h>
-
-struct mill_verify_key;
-
-enum { INGEST_KEYS_MAX = 8 /**< verification keys of one provider */ };
 
 struct ingest {
     const struct ingest_conf *conf;
@@ -29,12 +27,12 @@ struct ingest {
     struct ingest_later *later;
     struct mill_metrics *metrics;
     struct mill_server *server, *status; /**< status may be NULL */
-    struct mill_verify_key *sendgrid[INGEST_KEYS_MAX];
-    size_t sendgrid_n;
+    struct ingest_secrets secrets;
+    struct ingest_rate unsubscribes;
     atomic_bool draining;    /**< no new work */
     struct mill_arena arena; /**< texts that live as long as the app */
     char client_id[80];
-    struct mill_route routes[12];
+    struct mill_route routes[20];
 };
 
 /** @param conf borrowed for the app's life. @own out new
@@ -62,7 +60,11 @@ bool ingest_refuse_draining(struct ingest *app, struct mill_exchange *x) MILL_NO
 /** Handlers (mill_handler_fn); app is struct ingest. */
 void ingest_mail_post(void *app, struct mill_exchange *x);
 void ingest_batch_post(void *app, struct mill_exchange *x);
-void ingest_sendgrid_post(void *app, struct mill_exchange *x);
+void ingest_mail_delete(void *app, struct mill_exchange *x);
+void ingest_callback_post(void *app, struct mill_exchange *x);
+void ingest_unsubscribe_get(void *app, struct mill_exchange *x);
+void ingest_unsubscribe_post(void *app, struct mill_exchange *x);
+void ingest_limits_get(void *app, struct mill_exchange *x);
 
 /** traceparent and tracestate of a new record. */
 struct ingest_trace {

@@ -4,6 +4,8 @@
  *
  * out  mail.requests   request.avsc   key request_id     one record a mail, 202 after acks=all
  * out  mail.callbacks  callback.avsc  no key             one record a callback, 200 after acks=all
+ * out  mail.cancellations  cancellation.avsc  key id   202 after acks=all
+ * out  mail.suppressions   suppression.avsc   key of tenant and address   200 after acks=all
  * State: none. A restart loses nothing that was answered; what was not answered is the client's to
  * send again. While broker or registry are away: 503 + Retry-After, and the process stays.
  */
@@ -25,7 +27,13 @@ static int ingest_describe(const struct mill_opt_set *sets)
 
     printf("{\"name\":\"ingest\",\"summary\":\"%s\",\"in\":[],\"out\":["
            "{\"name\":\"requests\",\"topic\":\"mail.requests\",\"record\":\"Request\"},"
-           "{\"name\":\"callbacks\",\"topic\":\"mail.callbacks\",\"record\":\"Callback\"}],"
+           "{\"name\":\"callbacks\",\"topic\":\"mail.callbacks\",\"record\":\"Callback\"},"
+           "{\"name\":\"cancellations\",\"topic\":\"mail.cancellations\",\"record\":"
+           "\"Cancellation\"},"
+           "{\"name\":\"suppressions\",\"topic\":\"mail.suppressions\",\"record\":"
+           "\"Suppression\"},"
+           "{\"name\":\"idempotency\",\"topic\":\"mail.idempotency\",\"record\":"
+           "\"Idempotency\"}],"
            "\"tables\":[],\"metrics\":",
            ingest_summary);
     if (!mill_metrics_describe(metrics, stdout))

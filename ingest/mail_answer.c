@@ -8,15 +8,6 @@
 
 enum { MAIL_ANSWER_BYTES = 64 << 20 };
 
-void ingest_mail_refuse(struct mail_call *call, enum ingest_problem p, struct mill_str detail)
-{
-    struct ingest_refusal r = {.problem = p, .detail = detail};
-
-    if (p == PROBLEM_UNAUTHENTICATED)
-        r.challenge = call->app->auth.challenge;
-    ingest_refuse(call->app, call->x, &r, (struct mill_str){0});
-}
-
 static void mail_count(const struct mail_call *call)
 {
     for (size_t i = 0; i < call->n; i++) {
@@ -27,7 +18,7 @@ static void mail_count(const struct mail_call *call)
             outcome = MAILS_UNKNOWN;
         else if (ingest_problem_status(call->items[i].problem) >= 500)
             outcome = MAILS_UNAVAILABLE;
-        mill_metric_add(call->app->metrics, M_MAILS, outcome, 1);
+        mill_metric_add(call->by.app->metrics, M_MAILS, outcome, 1);
     }
 }
 
@@ -57,14 +48,14 @@ static void mail_answer_one(struct mail_call *call)
     struct mill_buf body;
 
     if (item->problem) {
-        ingest_refuse(call->app, call->x, &r, (struct mill_str){0});
+        ingest_refuse(call->by.app, call->by.x, &r, (struct mill_str){0});
         return;
     }
     mill_buf_init(&body, MAIL_ANSWER_BYTES);
     mill_buf_puts(&body, "{\"status\":\"accepted\",");
     mail_add_accepted(&body, item);
     mill_buf_putc(&body, '}');
-    ingest_reply(call->app, call->x, 202, &body);
+    ingest_reply(call->by.app, call->by.x, 202, &body);
     mill_buf_release(&body);
 }
 
@@ -106,9 +97,9 @@ static void mail_answer_batch(struct mail_call *call)
     mail_add_results(&body, call, accepted);
     if (accepted || !worst) {
         mill_buf_putc(&body, '}');
-        ingest_reply(call->app, call->x, accepted == call->n ? 202 : 200, &body);
+        ingest_reply(call->by.app, call->by.x, accepted == call->n ? 202 : 200, &body);
     } else {
-        ingest_refuse(call->app, call->x, &(struct ingest_refusal){.problem = worst},
+        ingest_refuse(call->by.app, call->by.x, &(struct ingest_refusal){.problem = worst},
                       mill_buf_view(&body));
     }
     mill_buf_release(&body);
@@ -118,7 +109,7 @@ void ingest_mail_settle(struct mail_call *call)
 {
     if (atomic_fetch_sub(&call->waiting, 1) != 1)
         return;
-    ingest_quota_give(call->app->quota, call->who.tenant, (uint32_t)call->n);
+    ingest_quota_give(call->by.app->quota, call->by.who.tenant, (uint32_t)call->n);
     mail_count(call);
     if (call->batch)
         mail_answer_batch(call);

@@ -9,8 +9,7 @@
 #ifndef INGEST_MAIL_CALL_H
 #define INGEST_MAIL_CALL_H
 
-#include "app.h"
-
+#include "caller.h"
 #include "header.h"
 #include "mail/ids.h"
 
@@ -27,11 +26,9 @@ struct mail_item {
 };
 
 struct mail_call {
-    struct ingest *app;
-    struct mill_exchange *x;
+    struct ingest_caller by; /**< first: run gets it back */
     bool batch;
     enum ingest_media media;
-    struct ingest_identity who;
     char key[INGEST_KEY_MAX + 1]; /**< "" = none was sent */
     struct ingest_trace trace;
     int64_t accepted_at;
@@ -40,8 +37,6 @@ struct mail_call {
     atomic_size_t waiting; /**< items in the broker's hands, and one for ourselves while we queue */
 };
 
-/** @brief Refuse the whole call; it is gone afterwards. */
-void ingest_mail_refuse(struct mail_call *call, enum ingest_problem p, struct mill_str detail);
 /** @brief Judge one item and hand it to the broker; what is wrong with it is in the item. */
 void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text);
 /** @brief One item, or we ourselves, need the call no longer; the last one answers. @thread any */

@@ -23,10 +23,10 @@ static void mail_wrong(struct mail_item *item, enum ingest_problem p, struct mil
 
 static void mail_too_large(struct mail_item *item)
 {
-    uint64_t max = item->call->app->conf->record_max_bytes;
+    uint64_t max = item->call->by.app->conf->record_max_bytes;
 
     mail_wrong(item, PROBLEM_TOO_LARGE,
-               mill_arena_printf(mill_exchange_arena(item->call->x),
+               mill_arena_printf(mill_exchange_arena(item->call->by.x),
                                  "the mail is over the record limit of %llu bytes (%g MiB)",
                                  (unsigned long long)max, (double)max / (1 << 20)));
 }
@@ -56,14 +56,14 @@ static void mail_queue(struct mail_item *item, const struct mill_request *reques
 
     item->ticket = (struct ingest_ticket){.done = mail_delivered, .arg = item};
     atomic_fetch_add(&call->waiting, 1);
-    rc = ingest_publish_send(call->app->publisher, INGEST_REQUESTS, request->request_id, request,
+    rc = ingest_publish_send(call->by.app->publisher, INGEST_REQUESTS, request->request_id, request,
                              (struct mill_map){call->trace.v, call->trace.n}, &item->ticket, &err);
     if (rc == INGEST_QUEUED) /* item may be answered already: hands off */
         return;
     if (rc == INGEST_TOO_LARGE) {
         mail_too_large(item);
     } else if (rc == INGEST_AWAY) {
-        const char *why = ingest_publisher_why(call->app->publisher);
+        const char *why = ingest_publisher_why(call->by.app->publisher);
         mail_wrong(item, PROBLEM_UNAVAILABLE, mill_str(why ? why : "too much is waiting"));
     } else {
         mill_log_err(MILL_ERROR, "publish_failed", &err);
@@ -84,12 +84,12 @@ static bool mail_name(struct mail_item *item, size_t index)
         snprintf(key, sizeof key, "%s\x1f%zu", call->key, index);
     else
         snprintf(key, sizeof key, "%s", call->key);
-    return mill_request_id_of_key(mill_str(call->who.client), mill_str(key), item->id);
+    return mill_request_id_of_key(mill_str(call->by.who.client), mill_str(key), item->id);
 }
 
 static void mail_take_faults(struct mail_item *item, const struct mill_faults *faults)
 {
-    struct mill_arena *arena = mill_exchange_arena(item->call->x);
+    struct mill_arena *arena = mill_exchange_arena(item->call->by.x);
     struct ingest_wrong *wrong = mill_arena_calloc(arena, faults->n, sizeof *wrong);
 
     mail_wrong(item, PROBLEM_INVALID_REQUEST, (struct mill_str){0});
@@ -108,7 +108,7 @@ static bool mail_read(struct mail_item *item, const json_t *json, struct mill_ar
 {
     const struct mail_call *call = item->call;
     struct mill_rules rules = {
-        .mailbox_flags = call->app->conf->deliverable_only ? MILL_MAILBOX_DELIVERABLE : 0,
+        .mailbox_flags = call->by.app->conf->deliverable_only ? MILL_MAILBOX_DELIVERABLE : 0,
         .now_us = call->accepted_at,
     };
     struct mill_faults faults;
@@ -137,13 +137,14 @@ void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text
     struct mill_err err = {0};
     json_t *json = NULL;
 
-    if (text.n > call->app->conf->record_max_bytes) {
+    if (text.n > call->by.app->conf->record_max_bytes) {
         mail_too_large(item);
         return;
     }
     if (mill_json_parse(text, &json, &err)) {
-        mail_wrong(item, PROBLEM_MALFORMED_BODY,
-                   mill_arena_printf(mill_exchange_arena(call->x), "%s: %s", err.where, err.text));
+        mail_wrong(
+            item, PROBLEM_MALFORMED_BODY,
+            mill_arena_printf(mill_exchange_arena(call->by.x), "%s: %s", err.where, err.text));
         return;
     }
     if (!mail_read(item, json, &arena, &request))
@@ -155,8 +156,8 @@ void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text
     /* Whose mail this is says the credential, never the body. */
     request.request_id = mill_str(item->id);
     request.fingerprint = mill_str(fingerprint);
-    request.tenant = mill_str(call->who.tenant);
-    request.client = mill_str(call->who.client);
+    request.tenant = mill_str(call->by.who.tenant);
+    request.client = mill_str(call->by.who.client);
     request.accepted_at = call->accepted_at;
     item->messages = request.personalizations.n;
     mail_queue(item, &request);

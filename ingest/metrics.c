@@ -18,13 +18,14 @@ static const char *const answers[] = {"none",
                                       "unsupported-media-type",
                                       "invalid-request",
                                       "too-many-in-flight",
+                                      "too-many-requests",
                                       "headers-too-large",
                                       "unavailable",
                                       "outcome-unknown",
                                       "internal",
                                       NULL};
 static const char *const mails[] = {"accepted", "refused", "unavailable", "unknown", NULL};
-static const char *const providers[] = {"sendgrid", NULL};
+static const char *const providers[] = {"sendgrid", "mailgun", NULL};
 static const char *const routes[] = {"mail", "batch", "callback", NULL};
 static const char *const deliveries[] = {"delivered", "undelivered", "doubtful", "too_large", NULL};
 
@@ -35,6 +36,10 @@ const struct mill_metric ingest_metrics[] = {
                  "outcome", mails},
     [M_CALLBACKS] = {"mill_ingest_callbacks_total", MILL_COUNTER, "callbacks stored", "provider",
                      providers},
+    [M_CANCELLATIONS] = {"mill_ingest_cancellations_total", MILL_COUNTER, "cancellations stored",
+                         NULL, NULL},
+    [M_UNSUBSCRIBES] = {"mill_ingest_unsubscribes_total", MILL_COUNTER,
+                        "one-click unsubscribes stored", NULL, NULL},
     [M_BYTES] = {"mill_ingest_body_bytes_total", MILL_COUNTER, "bytes of request bodies", "route",
                  routes},
     [M_RECORDS] = {"mill_ingest_records_total", MILL_COUNTER, "records handed to the broker",

@@ -11,8 +11,10 @@ enum ingest_metric_row {
     M_ANSWERS,   /**< by problem; label index = enum ingest_problem, 0 = none */
     M_MAILS,     /**< by what became of them */
     M_CALLBACKS, /**< by provider */
-    M_BYTES,     /**< of bodies, by route */
-    M_RECORDS,   /**< label index = enum mill_delivery */
+    M_CANCELLATIONS,
+    M_UNSUBSCRIBES,
+    M_BYTES,   /**< of bodies, by route */
+    M_RECORDS, /**< label index = enum mill_delivery */
     M_ACK,
     M_READY,
     M_QUEUED,

@@ -18,7 +18,8 @@ static const struct {
 } problems[PROBLEM_END] = {
     [PROBLEM_MALFORMED_BODY] = {400, "malformed-body", "The body cannot be read",
                                 "Send one JSON object (POST /v1/mail), or a JSON array or one "
-                                "JSON object a line (POST /v1/mail/batch), in UTF-8.",
+                                "JSON object a line (POST /v1/mail/batch), in UTF-8; a form "
+                                "to /v1/unsubscribe/.",
                                 NULL, NULL},
     [PROBLEM_INVALID_IDEMPOTENCY_KEY] = {400, "invalid-idempotency-key",
                                          "The Idempotency-Key header cannot be used",
@@ -56,6 +57,8 @@ static const struct {
                                     "Too many mails of this tenant are in flight",
                                     "Wait for answers before sending more, or spread the load.",
                                     "1", NULL},
+    [PROBLEM_TOO_MANY_REQUESTS] = {429, "too-many-requests", "Too many requests to this path",
+                                   "Try again after Retry-After.", "1", NULL},
     [PROBLEM_HEADERS_TOO_LARGE] = {431, "headers-too-large", "The headers are too large",
                                    "Send fewer or shorter headers.", NULL, NULL},
     [PROBLEM_UNAVAILABLE] = {503, "unavailable", "Mail cannot be accepted now",

@@ -15,7 +15,14 @@
 #include "base/metrics.h"
 #include "kafka/producer.h"
 
-enum ingest_port { INGEST_REQUESTS, INGEST_CALLBACKS, INGEST_PORTS };
+enum ingest_port {
+    INGEST_REQUESTS,
+    INGEST_CALLBACKS,
+    INGEST_CANCELLATIONS,
+    INGEST_SUPPRESSIONS,
+    INGEST_IDEMPOTENCY,
+    INGEST_PORTS,
+};
 
 struct ingest_publisher;
 

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+enum { FAKE_TOPICS = 8 };
+
 struct fake_call {
     mill_delivery_fn done;
     void *arg;
@@ -26,7 +28,7 @@ static struct {
     enum fake_mode mode;
     bool broker, registry;
     unsigned sent, held;
-    struct fake_record last;
+    struct fake_record last, of[FAKE_TOPICS];
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
           .broker = true,
@@ -68,6 +70,23 @@ void fake_last(struct fake_record *out)
 {
     pthread_mutex_lock(&fake.lock);
     *out = fake.last;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+/* The slot of a topic; the last one when there are too many. */
+static struct fake_record *fake_of(const char *topic)
+{
+    size_t i = 0;
+
+    while (i < FAKE_TOPICS - 1 && fake.of[i].topic[0] && strcmp(fake.of[i].topic, topic))
+        i++;
+    return &fake.of[i];
+}
+
+void fake_last_of(const char *topic, struct fake_record *out)
+{
+    pthread_mutex_lock(&fake.lock);
+    *out = *fake_of(topic);
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -152,6 +171,7 @@ static void fake_keep(const char *topic, struct mill_str key, struct mill_str va
     memcpy(r->value, value.p, r->value_n);
     mill_str_cut(mill_map_get(headers, "traceparent"), r->traceparent, sizeof r->traceparent);
     mill_str_cut(mill_map_get(headers, "tracestate"), r->tracestate, sizeof r->tracestate);
+    *fake_of(topic) = *r;
 }
 
 enum mill_code mill_producer_send(struct mill_producer *p, const char *topic, int32_t partition,

@@ -37,6 +37,8 @@ void fake_there(bool broker, bool registry);
 unsigned fake_sent(void);
 /** @brief The newest record. */
 void fake_last(struct fake_record *out);
+/** @brief The newest record of a topic; its topic is "" when there is none since the start. */
+void fake_last_of(const char *topic, struct fake_record *out);
 /** @brief Records without an outcome. */
 unsigned fake_held(void);
 

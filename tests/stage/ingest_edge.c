@@ -46,9 +46,16 @@ void edge_default_conf(void)
         .common.drain_ms = 5000,
         .out_requests = "mail.requests",
         .out_callbacks = "mail.callbacks",
+        .out_cancellations = "mail.cancellations",
+        .out_suppressions = "mail.suppressions",
+        .out_idempotency = "mail.idempotency",
         .listen = "127.0.0.1:0",
         .credentials = edge.credentials,
         .sendgrid_keys = edge.keys,
+        .mailgun_keys = EDGE_MAILGUN_OLD "\n" EDGE_MAILGUN,
+        .mailgun_max_age_ms = 86400000,
+        .unsubscribe_keys = EDGE_UNSUBSCRIBE,
+        .unsubscribe_rate = 100,
         .record_max_bytes = 2 << 20,
         .batch_max_bytes = 16 << 20,
         .in_flight_max_bytes = 64 << 20,
@@ -85,8 +92,8 @@ int edge_setup(void **state)
     make_key(0);
     make_key(1);
     assert_int_equal(ingest_password_hash(MILL_STR("b"), hash, NULL), MILL_OK);
-    snprintf(text, sizeof text, "a:%s:acme:mail:send\nr:sha256$$" HELLO_HASH ":acme:mail:read\n",
-             hash);
+    snprintf(text, sizeof text,
+             "a:%s:acme:mail:send,mail:cancel\nr:sha256$$" HELLO_HASH ":acme:mail:read\n", hash);
     edge_put_credentials(text);
     fake_mode(FAKE_DELIVER);
     fake_there(true, true);

@@ -22,10 +22,13 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 
-#define AS_SENDER  "Authorization: Basic YTpi\r\n"         /* a:b */
-#define AS_READER  "Authorization: Bearer hello world\r\n" /* mail:read only */
-#define JSON_TYPE  "Content-Type: application/json\r\n"
-#define HELLO_HASH "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
+#define AS_SENDER        "Authorization: Basic YTpi\r\n"         /* a:b */
+#define AS_READER        "Authorization: Bearer hello world\r\n" /* mail:read only */
+#define JSON_TYPE        "Content-Type: application/json\r\n"
+#define HELLO_HASH       "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
+#define EDGE_MAILGUN     "fake-mailgun-signing-key"
+#define EDGE_MAILGUN_OLD "fake-mailgun-signing-key-of-last-year"
+#define EDGE_UNSUBSCRIBE "fake-unsubscribe-key-aaaaaaaaaaaaaaaa"
 #define SIMPLE                                                                                     \
     "{\"from\":\"shop@example.com\",\"to\":\"ann@example.net\",\"subject\":\"Hi\",\"text\":"       \
     "\"Hi\"}"

@@ -142,6 +142,8 @@ static const struct want wants[] = {
     {"head", "HEAD", "/hello", 0, 200, "", NULL},
     {"empty parameter", "GET", "/hello?name", 0, 200, "GET /hello q= h=yes", NULL},
     {"prefix", "GET", "/mail/a%20b/0", 0, 200, "GET /mail/a b/0 q= h=yes", NULL},
+    {"escapes", "GET", "/mail/%41%2f%2Fb%zz%4", 0, 200, "GET /mail/A//b%zz%4 q= h=yes", NULL},
+    {"no NUL", "GET", "/mail/a%00b", 0, 200, "GET /mail/a%00b q= h=yes", NULL},
     {"not found", "GET", "/hello/", 0, 404, "{\"status\":404,\"detail\":\"no such path\"}",
      "Content-Type: application/problem+json"},
     {"not found, with body", "POST", "/none", 500, 404, NULL, NULL},

@@ -71,6 +71,36 @@ static void server_mute(void *arg, const char *fmt, va_list args)
     (void)args;
 }
 
+static int server_hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* As the library's own, but %00 stays as it is written: a path is a text that ends in NUL, and
+ * "/a%00b" must not be taken for "/a". */
+static size_t server_unescape(void *arg, struct MHD_Connection *conn, char *s)
+{
+    char *to = s;
+
+    (void)arg;
+    (void)conn;
+    for (const char *from = s; *from; from++) {
+        int high = *from == '%' ? server_hex(from[1]) : -1;
+        int low = high >= 0 ? server_hex(from[2]) : -1;
+        if (low < 0 || !(high | low)) {
+            *to++ = *from;
+            continue;
+        }
+        *to++ = (char)(high << 4 | low);
+        from += 2;
+    }
+    *to = '\0';
+    return (size_t)(to - s);
+}
+
 static struct MHD_Daemon *server_daemon(struct mill_server *s, const struct mill_server_conf *conf,
                                         const struct sockaddr_storage *addr,
                                         const struct mill_buf *cert, const struct mill_buf *key)
@@ -97,7 +127,8 @@ static struct MHD_Daemon *server_daemon(struct mill_server *s, const struct mill
     return MHD_start_daemon(
         flags, 0, NULL, NULL, mill_server_access, s, MHD_OPTION_EXTERNAL_LOGGER, server_mute, NULL,
         MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)addr, MHD_OPTION_NOTIFY_COMPLETED,
-        mill_server_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        mill_server_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, server_unescape, NULL,
+        MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(conf->max_connections ? conf->max_connections : SERVER_CONNECTIONS),
         MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)(conf->idle_timeout_s ? conf->idle_timeout_s : SERVER_IDLE_S),

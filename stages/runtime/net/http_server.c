@@ -137,6 +137,15 @@ void mill_exchange_drop(struct mill_exchange *x)
     server_settle(x);
 }
 
+static bool server_matches(const struct mill_route *r, const char *path)
+{
+    size_t n = strlen(r->path);
+
+    if (n && r->path[n - 1] == '*')
+        return !strncmp(r->path, path, n - 1);
+    return !strcmp(r->path, path);
+}
+
 /* What the server itself refuses. The headers that go with a status are added here. */
 static enum MHD_Result server_refuse(struct mill_exchange *x)
 {
@@ -159,7 +168,7 @@ static enum MHD_Result server_refuse(struct mill_exchange *x)
     } else if (x->refused == MHD_HTTP_METHOD_NOT_ALLOWED) {
         size_t n = 0;
         for (const struct mill_route *r = s->routes; r->method; r++)
-            if (!strcmp(r->path, x->route->path) && n < sizeof allow)
+            if (server_matches(r, x->path) && n < sizeof allow)
                 n +=
                     (size_t)snprintf(allow + n, sizeof allow - n, "%s%s", n ? ", " : "", r->method);
         headers[1] = (struct mill_pair){MILL_STR("Allow"), mill_str(allow)};
@@ -181,15 +190,6 @@ static void server_reject(struct mill_exchange *x, unsigned status, const char *
     x->detail = detail;
     atomic_fetch_sub(&x->server->held_bytes, x->body.n);
     mill_buf_release(&x->body);
-}
-
-static bool server_matches(const struct mill_route *r, const char *path)
-{
-    size_t n = strlen(r->path);
-
-    if (n && r->path[n - 1] == '*')
-        return !strncmp(r->path, path, n - 1);
-    return !strcmp(r->path, path);
 }
 
 /* HEAD is answered by GET's handler; the library leaves the body out. */
