@@ -6,6 +6,8 @@
  * out  dlq       mail.dlq       for a person to look at
  *      parked    mail.parked    redriven too often: nobody redrives it again by accident
  *      delay-1s… mail.delay.*   to come back to mail.retry.<stage>, same partition number
+ * A record waits longer after each attempt (waits_ms), at least as long as a header
+ * mill.retry-after-ms says; after so many attempts, or so long, it is a dead letter.
  * Verdicts: DONE, always: a failure of the failure path would have nowhere to go. A record whose
  * headers make no sense goes to the DLQ as it is. State: none.
  */
@@ -18,19 +20,28 @@ enum { M_RECORDS };
 
 struct deadletter_conf {
     uint32_t transient_attempts, throttled_attempts, max_redrives;
+    uint64_t retry_for_ms;
     const char *retry_prefix;
 };
 
-/** Class → how often it is tried. A class that is not here is not tried again. */
+/** Waits before the next attempt: each about three times the one before. What is waited is between
+ *  half of it and all of it, so that what failed together does not come back together. */
+static const int64_t waits_ms[] = {1000, 3000, 9000, 27000, 81000, 243000, 600000};
+enum { WAIT_1S, WAIT_3S, WAIT_9S, WAIT_10M = 6 };
+/** A provider that names its own time is not believed beyond this. */
+enum { HINT_MAX_MS = 86400000 };
+
+/** Class → how it is tried again. A class that is not here is not: poison, permanent, unknown,
+ *  expired, idempotency-conflict and all that we have never heard of. */
 static const struct policy {
     const char *cls;
-    size_t cap_off;   /**< of the option with the highest attempt count; SIZE_MAX for no cap */
-    int64_t first_ms; /**< wait before the second attempt */
+    size_t cap_off;     /**< of the option with the highest attempt count; SIZE_MAX: no end */
+    size_t first, last; /**< of waits_ms */
 } policies[] = {
-    {"transient", offsetof(struct deadletter_conf, transient_attempts), 10000},
-    {"throttled", offsetof(struct deadletter_conf, throttled_attempts), 10000},
+    {"transient", offsetof(struct deadletter_conf, transient_attempts), WAIT_1S, WAIT_10M},
+    {"throttled", offsetof(struct deadletter_conf, throttled_attempts), WAIT_3S, WAIT_10M},
     /* The provider refuses us, not the mail: that is for an operator, and no mail's fault. */
-    {"credential", SIZE_MAX, 10000},
+    {"credential", SIZE_MAX, WAIT_9S, WAIT_9S},
 };
 
 /** In the order of the out ports; all the tiers are one. */
@@ -45,17 +56,25 @@ static const struct mill_opt opts[] = {
     {.name = "transient-attempts",
      .type = MILL_OPT_U32,
      .off = offsetof(struct deadletter_conf, transient_attempts),
-     .def = "30",
+     .def = "200",
      .min = 1,
      .max = 100000,
      .help = "attempts of a record of class transient before it is a dead letter"},
     {.name = "throttled-attempts",
      .type = MILL_OPT_U32,
      .off = offsetof(struct deadletter_conf, throttled_attempts),
-     .def = "360",
+     .def = "500",
      .min = 1,
      .max = 100000,
      .help = "the same for class throttled"},
+    {.name = "retry-for-ms",
+     .type = MILL_OPT_MS,
+     .off = offsetof(struct deadletter_conf, retry_for_ms),
+     .def = "3d",
+     .min = 1000,
+     .max = UINT64_C(31622400000),
+     .help = "a record that failed first longer ago is not tried again (classes with a last "
+             "attempt)"},
     {.name = "max-redrives",
      .type = MILL_OPT_U32,
      .off = offsetof(struct deadletter_conf, max_redrives),
@@ -112,20 +131,54 @@ static bool stage_name_ok(struct mill_str s)
     return s.n > 0 && s.n < 100;
 }
 
+/** Tried often enough, or for long enough? */
+static bool exhausted(const struct deadletter_conf *conf, const struct mill_record *in,
+                      const struct policy *policy, int64_t attempt)
+{
+    int64_t since_us = 0;
+
+    if (policy->cap_off == SIZE_MAX)
+        return false;
+    if (attempt >= *(const uint32_t *)((const char *)conf + policy->cap_off))
+        return true;
+    return mill_time_parse(mill_header(in, "mill.first-failed-at"), &since_us) &&
+           (mill_now_us() - since_us) / 1000 > (int64_t)conf->retry_for_ms;
+}
+
 static size_t deadletter_way(const struct deadletter_conf *conf, const struct mill_record *in,
                              const struct policy *policy)
 {
     int64_t attempt = number(in, "mill.attempt");
-    int64_t cap = INT64_MAX;
 
     if (number(in, "mill.redrives") > (int64_t)conf->max_redrives)
         return OUT_PARKED;
     if (!policy || attempt < 0 || !stage_name_ok(mill_header(in, "mill.stage")) ||
         !partition_ok(in))
         return OUT_DLQ;
-    if (policy->cap_off != SIZE_MAX)
-        cap = *(const uint32_t *)((const char *)conf + policy->cap_off);
-    return attempt < cap ? OUT_DELAY : OUT_DLQ;
+    return exhausted(conf, in, policy, attempt) ? OUT_DLQ : OUT_DELAY;
+}
+
+/** FNV-1a of the record's origin and attempt: a second run of the same record waits the same. */
+static uint64_t spread(const struct mill_record *in, uint64_t attempt)
+{
+    uint64_t h = UINT64_C(14695981039346656037) ^ attempt;
+
+    for (size_t i = 0; i < in->origin.n; i++)
+        h = (h ^ (unsigned char)in->origin.p[i]) * UINT64_C(1099511628211);
+    h = (h ^ attempt) * UINT64_C(1099511628211);
+    return h >> 16;
+}
+
+static int64_t deadletter_wait_ms(const struct mill_record *in, const struct policy *policy)
+{
+    int64_t attempt = number(in, "mill.attempt"), hint = number(in, "mill.retry-after-ms");
+    size_t step = policy->first + (attempt > 1 ? (size_t)attempt - 1 : 0);
+    int64_t wait = waits_ms[step < policy->last ? step : policy->last];
+
+    wait = wait / 2 + (int64_t)(spread(in, (uint64_t)attempt) % (uint64_t)(wait / 2 + 1));
+    if (hint > HINT_MAX_MS)
+        hint = HINT_MAX_MS;
+    return wait > hint ? wait : hint + wait / 4; /* never before the time that was named */
 }
 
 /** To wait, and then to the stage that failed: same partition number, its own retry topic. */
@@ -140,7 +193,8 @@ static enum mill_code deadletter_delay(struct mill_ctx *ctx, const struct mill_r
 
     if (len < 0 || (size_t)len >= sizeof(target))
         return mill_fail(err, MILL_E_CONFIG, "retry-prefix", "too long for a topic's name");
-    return mill_timer_forward(ctx, OUT_DELAY, in, mill_now_us() / 1000 + policy->first_ms, target,
+    return mill_timer_forward(ctx, OUT_DELAY, in,
+                              mill_now_us() / 1000 + deadletter_wait_ms(in, policy), target,
                               (int32_t)partition, (struct mill_map){NULL, 0}, err);
 }
 
