@@ -24,8 +24,9 @@ enum {
 
 struct cli_conf {
     const char *topology, *output, *fields, *from, *to, *cls, *stage, *topic;
-    uint32_t count, replication;
-    bool dry_run;
+    const char *reason, *tenant, *resume, *confirm;
+    uint32_t count, replication, rate;
+    bool dry_run, yes, no_input;
     struct mill_s3_opts s3; /**< the lake */
     const char *parquet_lib;
     struct mill_common common; /**< brokers, registry, rdkafka */
@@ -35,6 +36,7 @@ struct cli {
     struct cli_conf conf;
     struct mill_kafka_conf kafka;
     enum cli_format format;
+    const char *verb;        /**< "dlq redrive" */
     const char *const *args; /**< words behind the verb */
     size_t args_n;
 };
@@ -80,5 +82,8 @@ int cli_audit(struct cli *cli);
 /* dlq.c */
 int cli_dlq_ls(struct cli *cli);
 int cli_dlq_show(struct cli *cli);
+
+/* redrive.c */
+int cli_dlq_redrive(struct cli *cli);
 
 #endif

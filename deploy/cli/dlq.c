@@ -44,7 +44,8 @@ static bool dlq_row(void *arg, const struct mill_record *in)
 int cli_dlq_ls(struct cli *cli)
 {
     struct mill_err err = {0};
-    struct dlq_ls ls = {.cli = cli, .filter = {cli->conf.cls, cli->conf.stage}};
+    struct dlq_ls ls = {.cli = cli,
+                        .filter = {cli->conf.cls, cli->conf.stage, cli->conf.reason, {{0}}, 0}};
     struct scan scan = {
         .topic = cli->conf.topic,
         .range = {{PLACE_START, 0}, {PLACE_END, 0}},
@@ -86,8 +87,7 @@ static void dlq_hex(struct mill_str raw)
 struct dlq_show {
     struct cli *cli;
     struct mill_registry *registry;
-    int64_t offset;
-    int32_t partition;
+    struct letter_place at;
     bool found;
     struct mill_arena mem;
 };
@@ -135,7 +135,7 @@ static bool dlq_show_each(void *arg, const struct mill_record *in)
 {
     struct dlq_show *show = arg;
 
-    if (in->partition != show->partition || in->offset != show->offset)
+    if (in->partition != show->at.partition || in->offset != show->at.offset)
         return false;
     show->found = true;
     if (show->cli->format == CLI_JSON) {
@@ -163,11 +163,11 @@ int cli_dlq_show(struct cli *cli)
     };
     enum mill_code code;
 
-    if (!letter_place(cli->args[0], &show.partition, &show.offset))
+    if (!letter_place(cli->args[0], &show.at))
         return cli_usage("\"%s\" is no PARTITION/OFFSET as dlq ls prints it", cli->args[0]);
-    scan.only = show.partition + 1;
-    scan.range.from.n = show.offset;
-    scan.range.to = (struct place){PLACE_OFFSET, show.offset + 1};
+    scan.only = show.at.partition + 1;
+    scan.range.from.n = show.at.offset;
+    scan.range.to = (struct place){PLACE_OFFSET, show.at.offset + 1};
     code = mill_registry_new(&show.registry, cli->conf.common.registry, CLI_REGISTRY_MS, &err);
     if (!code)
         code = scan_run(cli, &scan, &err);

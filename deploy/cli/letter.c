@@ -2,6 +2,8 @@
 #include "letter.h"
 #include "base/clock.h"
 
+#include <stdio.h>
+
 struct letter letter_of(const struct mill_record *in)
 {
     return (struct letter){
@@ -37,22 +39,73 @@ json_t *letter_json(const struct mill_record *in, const struct letter *l)
                      letter_text(l->reason));
 }
 
+static bool letter_contains(struct mill_str s, const char *part)
+{
+    size_t n = strlen(part);
+
+    for (size_t i = 0; i + n <= s.n; i++)
+        if (!memcmp(s.p + i, part, n))
+            return true;
+    return n == 0;
+}
+
 bool letter_wanted(const struct letter_filter *f, const struct mill_record *in,
                    const struct letter *l)
 {
-    (void)in;
-    return (!f->cls || mill_str_is(l->cls, f->cls)) &&
-           (!f->stage || mill_str_is(l->stage, f->stage));
+    bool named = !f->places_n;
+
+    for (size_t i = 0; i < f->places_n; i++)
+        named |= f->places[i].partition == in->partition && f->places[i].offset == in->offset;
+    return named && (!f->cls || mill_str_is(l->cls, f->cls)) &&
+           (!f->stage || mill_str_is(l->stage, f->stage)) &&
+           (!f->reason || letter_contains(l->reason, f->reason));
 }
 
-bool letter_place(const char *text, int32_t *partition, int64_t *offset)
+bool letter_place(const char *text, struct letter_place *out)
 {
     struct mill_str rest = mill_str(text), first = mill_str_take(&rest, '/');
     int64_t p;
 
-    if (!mill_str_i64(first, &p) || p < 0 || p > INT32_MAX || !mill_str_i64(rest, offset) ||
-        *offset < 0)
+    if (!mill_str_i64(first, &p) || p < 0 || p > INT32_MAX || !mill_str_i64(rest, &out->offset) ||
+        out->offset < 0)
         return false;
-    *partition = (int32_t)p;
+    out->partition = (int32_t)p;
     return true;
+}
+
+/* What a record picks up between its failure and its way back. */
+static bool letter_left_over(struct mill_str name)
+{
+    static const char *const names[] = {"mill.attempt", "mill.redrives", "mill.due", "mill.target",
+                                        "mill.target-partition"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (mill_str_is(name, names[i]))
+            return true;
+    return false;
+}
+
+size_t letter_redrive_headers(const struct mill_record *in, struct mill_pair *v, char *count)
+{
+    int64_t redrives;
+    size_t n = 0;
+
+    if (!mill_str_i64(mill_header(in, "mill.redrives"), &redrives) || redrives < 0 ||
+        redrives > INT32_MAX)
+        redrives = 0;
+    for (size_t i = 0; i < in->headers.n; i++)
+        if (!letter_left_over(in->headers.v[i].key))
+            v[n++] = in->headers.v[i];
+    snprintf(count, 24, "%lld", (long long)redrives + 1);
+    v[n++] = (struct mill_pair){MILL_STR("mill.redrives"), mill_str(count)};
+    return n;
+}
+
+int32_t letter_partition(const struct mill_record *in, const struct letter *l, int32_t partitions)
+{
+    int64_t p;
+
+    if (mill_str_i64(l->partition, &p) && p >= 0 && p < partitions)
+        return (int32_t)p;
+    return mill_partition(in->key, partitions);
 }

@@ -65,6 +65,8 @@ static const struct cli_verb verbs[] = {
     {"dlq ls", "", 0, 0, "dead letters: when, class, stage, place, reason", cli_dlq_ls},
     {"dlq show", "PARTITION/OFFSET", 1, 1, "one dead letter: reason, place, decoded beside raw",
      cli_dlq_show},
+    {"dlq redrive", "[PARTITION/OFFSET…]", 0, CLI_WORDS_MAX,
+     "send dead letters back to the stage that failed on them; counts first", cli_dlq_redrive},
     {"topics list", "", 0, 0, "topics of the broker: partitions, records", cli_topics_list},
     {"topics check", "", 0, 0,
      "compare broker and registry with the topology; exit 1 on a difference", cli_topics_check},
@@ -97,8 +99,8 @@ static void main_help(const struct mill_opt_set *sets)
            "  sendmill dlq ls --class poison\n  sendmill dlq show 0/17\n"
            "  sendmill topics apply\n\nverbs:\n");
     for (size_t i = 0; i < VERBS_N; i++)
-        printf("  %-13s %-17s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
-    printf("  %-13s %-17s %s\n\nexit codes:\n%s\n", "help", "VERB | exit-codes", "this",
+        printf("  %-13s %-21s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+    printf("  %-13s %-21s %s\n\nexit codes:\n%s\n", "help", "VERB | exit-codes", "this",
            exit_codes);
     mill_opts_help("sendmill", "options, on either side of the verb", sets, stdout);
 }
@@ -121,6 +123,7 @@ static const struct cli_verb *main_verb(struct cli *cli, const char **words, siz
             continue;
         cli->args = words + used;
         cli->args_n = n - used;
+        cli->verb = verbs[i].name;
         return &verbs[i];
     }
     return NULL;

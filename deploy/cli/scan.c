@@ -6,12 +6,6 @@
 
 enum { WAIT_MS = 200 };
 
-/** Where each partition ends; -1 = no end. */
-struct scan_part {
-    int64_t end;
-    bool done;
-};
-
 enum mill_code scan_range(const struct cli *cli, struct scan *scan, struct mill_err *err)
 {
     return range_parse(mill_str(cli->conf.from), mill_str(cli->conf.to), mill_now_us() / 1000,
@@ -23,67 +17,104 @@ int scan_exit(const struct scan *scan)
     return cli_stopped() && scan->range.to.kind != PLACE_NONE ? CLI_INTERRUPTED : MILL_EXIT_OK;
 }
 
-static enum mill_code scan_start(struct scan *s, struct mill_reader *r, struct scan_part *parts,
-                                 int32_t n, struct mill_err *err)
+void scan_bounds_release(struct scan_bounds *b)
 {
-    bool follow = s->range.to.kind == PLACE_NONE;
-    enum mill_code code = MILL_OK;
+    free(b->v);
+    *b = (struct scan_bounds){0};
+}
 
-    for (int32_t p = 0; !code && p < n; p++) {
-        int64_t start = 0;
-        parts[p].end = -1;
-        parts[p].done = s->only && p != s->only - 1;
-        if (parts[p].done)
+uint64_t scan_bounds_count(const struct scan_bounds *b)
+{
+    uint64_t n = 0;
+
+    for (int32_t p = 0; p < b->n; p++)
+        if (b->v[p].to > b->v[p].from)
+            n += (uint64_t)(b->v[p].to - b->v[p].from);
+    return n;
+}
+
+static enum mill_code scan_resolve(const struct scan *s, struct mill_reader *r,
+                                   struct scan_bounds *out, struct mill_err *err)
+{
+    enum mill_code code = mill_reader_partitions(r, s->topic, &out->n, err);
+
+    out->v = code ? NULL : calloc((size_t)out->n, sizeof *out->v);
+    if (!code && !out->v)
+        code = mill_fail(err, MILL_E_NOMEM, s->topic, "out of memory");
+    for (int32_t p = 0; !code && p < out->n; p++) {
+        if (s->only && p != s->only - 1)
             continue;
-        code = range_resolve(r, s->topic, p, &s->range.from, &start, err);
-        if (!code && !follow)
-            code = range_resolve(r, s->topic, p, &s->range.to, &parts[p].end, err);
-        parts[p].done = !follow && start >= parts[p].end;
-        if (!code && !parts[p].done)
-            code = mill_reader_add(r, s->topic, p, start, err);
+        code = range_resolve(r, s->topic, p, &s->range.from, &out->v[p].from, err);
+        out->v[p].to = -1;
+        if (!code && s->range.to.kind != PLACE_NONE)
+            code = range_resolve(r, s->topic, p, &s->range.to, &out->v[p].to, err);
     }
     return code;
 }
 
-/* A partition is through when its position is at its end: also over markers and holes. */
-static bool scan_over(struct scan *s, struct mill_reader *r, struct scan_part *parts, int32_t n)
+enum mill_code scan_bounds_find(struct cli *cli, const struct scan *scan, struct scan_bounds *out,
+                                struct mill_err *err)
 {
-    bool over = s->range.to.kind != PLACE_NONE;
+    struct mill_reader *r = NULL;
+    enum mill_code code = mill_reader_new(&r, &cli->kafka, err);
 
-    for (int32_t p = 0; p < n; p++) {
-        if (!parts[p].done && parts[p].end >= 0 &&
-            mill_reader_position(r, s->topic, p) >= parts[p].end)
-            parts[p].done = true;
-        over = over && parts[p].done;
-    }
-    return over;
+    *out = (struct scan_bounds){0};
+    if (!code)
+        code = scan_resolve(scan, r, out, err);
+    if (code)
+        scan_bounds_release(out);
+    mill_reader_free(r);
+    return code;
+}
+
+static bool scan_empty(const struct scan_bound *b)
+{
+    return b->to >= 0 && b->from >= b->to;
+}
+
+static enum mill_code scan_start(const struct scan *s, struct mill_reader *r,
+                                 const struct scan_bounds *b, struct mill_err *err)
+{
+    enum mill_code code = MILL_OK;
+
+    for (int32_t p = 0; !code && p < b->n; p++)
+        if (!scan_empty(&b->v[p]))
+            code = mill_reader_add(r, s->topic, p, b->v[p].from, err);
+    return code;
+}
+
+/* A partition is through when its position is at its end: also over markers and holes. */
+static bool scan_over(const struct scan *s, struct mill_reader *r, const struct scan_bounds *b)
+{
+    for (int32_t p = 0; p < b->n; p++)
+        if (!scan_empty(&b->v[p]) &&
+            (b->v[p].to < 0 || mill_reader_position(r, s->topic, p) < b->v[p].to))
+            return false;
+    return true;
 }
 
 enum mill_code scan_run(struct cli *cli, struct scan *s, struct mill_err *err)
 {
     struct mill_reader *r = NULL;
-    struct scan_part *parts = NULL;
-    int32_t n = 0;
+    struct scan_bounds own = {0};
+    const struct scan_bounds *b = s->bounds ? s->bounds : &own;
     uint64_t taken = 0;
     enum mill_code code = mill_reader_new(&r, &cli->kafka, err);
 
+    if (!code && !s->bounds)
+        code = scan_resolve(s, r, &own, err);
     if (!code)
-        code = mill_reader_partitions(r, s->topic, &n, err);
-    if (!code) {
-        parts = calloc((size_t)n, sizeof *parts);
-        code = parts ? scan_start(s, r, parts, n, err)
-                     : mill_fail(err, MILL_E_NOMEM, s->topic, "out of memory");
-    }
-    while (!code && !cli_stopped() && !scan_over(s, r, parts, n)) {
+        code = scan_start(s, r, b, err);
+    while (!code && !cli_stopped() && !s->stop && !scan_over(s, r, b)) {
         struct mill_record in;
         bool got;
         code = mill_reader_next(r, WAIT_MS, &in, &got, err);
-        if (code || !got || (parts[in.partition].end >= 0 && in.offset >= parts[in.partition].end))
+        if (code || !got || (b->v[in.partition].to >= 0 && in.offset >= b->v[in.partition].to))
             continue;
         if (s->each(s->arg, &in) && ++taken == s->count)
             break;
     }
-    free(parts);
+    scan_bounds_release(&own);
     mill_reader_free(r);
     return code;
 }

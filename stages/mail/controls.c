@@ -4,7 +4,7 @@
 
 /* MillEmbed.cmake compiles each schema in under this name. */
 extern const char mill_avsc_cancellation[], mill_avsc_pause[], mill_avsc_suppression[],
-    mill_avsc_idempotency[];
+    mill_avsc_idempotency[], mill_avsc_move[];
 
 static const struct mill_field cancellation_fields[] = {
     ROW(mill_cancellation, id, MILL_STRING),
@@ -60,4 +60,30 @@ const struct mill_desc mill_idempotency_desc = {
     .avsc = mill_avsc_idempotency,
     .size = sizeof(struct mill_idempotency),
     .fields = idempotency_fields,
+};
+
+static const char *const kind_names[] = {
+    [MILL_MOVE_OTHER] = "OTHER",
+    [MILL_MOVE_REDRIVE] = "REDRIVE",
+    [MILL_MOVE_REPLAY] = "REPLAY",
+    NULL,
+};
+static const struct mill_field move_fields[] = {
+    ROW(mill_move, run, MILL_STRING),
+    ENUM(mill_move, kind, kind_names),
+    ROW(mill_move, topic, MILL_STRING),
+    ROW(mill_move, topic_id, MILL_STRING),
+    ROW(mill_move, partition, MILL_I64),
+    ROW(mill_move, offset, MILL_I64),
+    ROW(mill_move, until, MILL_OPT_I64),
+    ROW(mill_move, stages, MILL_STRING),
+    ROW(mill_move, by, MILL_STRING),
+    ROW(mill_move, at, MILL_I64),
+    {0},
+};
+const struct mill_desc mill_move_desc = {
+    .name = "Move",
+    .avsc = mill_avsc_move,
+    .size = sizeof(struct mill_move),
+    .fields = move_fields,
 };

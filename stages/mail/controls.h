@@ -52,4 +52,20 @@ struct mill_idempotency {
 };
 extern const struct mill_desc mill_idempotency_desc;
 
+enum mill_move_kind { MILL_MOVE_OTHER, MILL_MOVE_REDRIVE, MILL_MOVE_REPLAY };
+
+/** mail.moves. Key: redrive: topic id/partition/offset; replay: run/partition. */
+struct mill_move {
+    struct mill_str run;
+    int kind; /**< enum mill_move_kind */
+    struct mill_str topic, topic_id;
+    int64_t partition;
+    int64_t offset; /**< redrive: of the dead letter; replay: the next one to go */
+    struct mill_opt_i64 until;
+    struct mill_str stages; /**< with commas between */
+    struct mill_str by;
+    int64_t at;
+};
+extern const struct mill_desc mill_move_desc;
+
 #endif

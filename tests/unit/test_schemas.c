@@ -25,6 +25,7 @@ static const struct row {
     {"pause", &mill_pause_desc},
     {"suppression", &mill_suppression_desc},
     {"idempotency", &mill_idempotency_desc},
+    {"move", &mill_move_desc},
 };
 
 /* The schema of a version, 0 = today's; NULL when that version has no such record. */
