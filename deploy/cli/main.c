@@ -213,6 +213,28 @@ static int main_verb_run(struct cli *cli, const char **words, size_t n,
     return v->run(cli);
 }
 
+/** Topics that verbs read to know what was done, and write. */
+static const char *const reads[] = {"mail.moves", NULL}, *const writes[] = {"mail.moves", NULL};
+
+static void main_describe_ports(const char *name, const char *const *topics)
+{
+    printf("\"%s\":[", name);
+    for (size_t i = 0; topics[i]; i++) {
+        const char *dot = strrchr(topics[i], '.');
+        printf("%s{\"name\":\"%s\",\"topic\":\"%s\"}", i ? "," : "", dot + 1, topics[i]);
+    }
+    printf("],");
+}
+
+static int main_describe(const struct mill_opt_set *sets)
+{
+    printf("{\"name\":\"sendmill\",\"summary\":\"the operator's command\",");
+    main_describe_ports("in", reads);
+    main_describe_ports("out", writes);
+    printf("\"metrics\":[],\"options\":");
+    return mill_opts_describe(sets, stdout) && printf("}\n") > 0 ? MILL_EXIT_OK : MILL_EXIT_BUG;
+}
+
 static int main_asked(enum mill_opt_mode mode, const struct mill_opts *opts,
                       const struct mill_opt_set *sets, struct cli *cli, const char **words,
                       size_t words_n)
@@ -227,9 +249,7 @@ static int main_asked(enum mill_opt_mode mode, const struct mill_opts *opts,
         mill_opts_print(opts, stdout);
         return MILL_EXIT_OK;
     case MILL_MODE_DESCRIBE:
-        printf("{\"name\":\"sendmill\",\"summary\":\"the operator's command\",\"in\":[],\"out\":[],"
-               "\"metrics\":[],\"options\":");
-        return mill_opts_describe(sets, stdout) && printf("}\n") > 0 ? MILL_EXIT_OK : MILL_EXIT_BUG;
+        return main_describe(sets);
     case MILL_MODE_CHECK:
         return MILL_EXIT_OK;
     case MILL_MODE_RUN:
