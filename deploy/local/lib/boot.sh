@@ -25,5 +25,5 @@ sendmill_run() {
             apt-get -q -y install --no-install-recommends python3 python3-venv; } >&2 || exit 69
         python=$(sendmill_python) || { echo "no Python >= 3.11 found" >&2; exit 69; }
     fi
-    PYTHONPATH=$sendmill_here PYTHONDONTWRITEBYTECODE=1 exec "$python" -m "stack.$module" "$@"
+    PYTHONPATH=$sendmill_here PYTHONDONTWRITEBYTECODE=1 exec "$python" -P -m "stack.$module" "$@"
 }
