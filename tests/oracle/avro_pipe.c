@@ -1,6 +1,7 @@
 /* avro_pipe NAME WRITER.avsc: reads records (4-byte little-endian length, body) that the writer's
  * schema wrote, decodes each into our struct and writes it back in our own schema: one byte of
  * result code, length, body. The oracle compares with what fastavro reads. */
+#include "mail/controls.h"
 #include "mail/records.h"
 
 #include "avro/codec.h"
@@ -12,6 +13,7 @@ enum { MAX_BODY = 4 << 20 };
 static const struct mill_desc *const descs[] = {
     &mill_request_desc,  &mill_message_desc,        &mill_ledger_desc, &mill_status_desc,
     &mill_callback_desc, &mill_callback_event_desc, &mill_event_desc,
+    &mill_cancellation_desc, &mill_pause_desc, &mill_suppression_desc, &mill_idempotency_desc,
 };
 
 static uint32_t pipe_length(const unsigned char *p)
