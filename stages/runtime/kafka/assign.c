@@ -84,8 +84,8 @@ static enum mill_code assign_identity(struct mill_ctx *ctx, struct mill_err *err
 }
 
 /* Stable committed offsets: waits while a transaction of a former owner is open (13 to 20 s were
- * seen after a kill). Past a minute the client is stuck, not the group: in an outage of the broker
- * librdkafka 2.8 was seen to time out here for ever, while a new client was answered at once. */
+ * seen after a kill). Past a minute the process starts anew, in case the client is stuck; if that
+ * helps not, the broker has left a transaction hanging: deploy/README.md tells what to do. */
 static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_partition_list_t *list,
                                        struct mill_err *err)
 {
@@ -98,8 +98,12 @@ static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_part
             e = list->elems[i].err;
         if (!e)
             return MILL_OK;
-        if (mill_rd_code(e) == MILL_E_AUTH || mill_tick_ms() > until)
+        if (mill_rd_code(e) == MILL_E_AUTH)
             return mill_rd_fail_code(err, "committed", e);
+        if (mill_tick_ms() > until)
+            return mill_fail(err, MILL_E_IO, "committed",
+                             "%s: no stable offsets; is a transaction hanging?",
+                             rd_kafka_err2name(e));
         mill_log(MILL_INFO, "committed_wait", MILL_KV(MILL_KS("code", rd_kafka_err2name(e))), "%s",
                  rd_kafka_err2str(e));
         if (!run_backoff(ctx, &wait_ms))

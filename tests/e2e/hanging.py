@@ -1,0 +1,128 @@
+"""Transactions that the broker has forgotten to end, found and aborted, as `kafka-transactions.sh`
+does it (find-hanging, abort). Kafka 4.2 and later (KAFKA-20734): a broker that is killed while a
+commit is under way skips the commit's markers when it comes back, if the partition has no leader at
+that moment. The records behind them are never given to a read_committed reader, and the group's
+offsets stay unstable; nothing a client can do ends it."""
+import io
+import socket
+import struct
+import threading
+import time
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+DESCRIBE_PRODUCERS, WRITE_TXN_MARKERS = 61, 27
+
+
+def _varint(n: int) -> bytes:
+    out = b""
+    while n > 0x7f:
+        out, n = out + bytes([n & 0x7f | 0x80]), n >> 7
+    return out + bytes([n])
+
+
+def _text(s: str) -> bytes:
+    return _varint(len(s.encode()) + 1) + s.encode()
+
+
+def _list(items: list[bytes]) -> bytes:
+    return _varint(len(items) + 1) + b"".join(items)
+
+
+class _Reader(io.BytesIO):
+    def take(self, form: str) -> tuple:
+        return struct.unpack(">" + form, self.read(struct.calcsize(">" + form)))
+
+    def varint(self) -> int:
+        n, shift = 0, 0
+        while True:
+            (b,) = self.read(1)
+            n, shift = n | (b & 0x7f) << shift, shift + 7
+            if b < 0x80:
+                return n
+
+    def skip_text(self) -> None:
+        self.read(max(self.varint() - 1, 0))
+
+
+def _ask(brokers: str, api: int, version: int, body: bytes) -> _Reader:
+    host, port = brokers.split(",")[0].rsplit(":", 1)
+    head = struct.pack(">hhih", api, version, 1, 3) + b"e2e" + b"\0"
+    with socket.create_connection((host, int(port)), 20) as s:
+        s.sendall(struct.pack(">i", len(head + body)) + head + body)
+        f = s.makefile("rb")
+        answer = _Reader(f.read(*struct.unpack(">i", f.read(4))))
+    answer.take("iB")  # correlation, tags
+    return answer
+
+
+def _open_transactions(brokers: str, topic: str, partition: int) -> list[tuple[int, int, int]]:
+    """(producer id, its epoch, the coordinator's epoch) of each open one."""
+    a = _ask(brokers, DESCRIBE_PRODUCERS, 0, _list(
+        [_text(topic) + _list([struct.pack(">i", partition)]) + b"\0"]) + b"\0")
+    a.take("i")
+    a.varint()
+    a.skip_text()
+    a.varint()
+    _, error = a.take("ih")
+    a.skip_text()
+    if error:
+        raise RuntimeError(f"{topic}/{partition}: describe producers: error {error}")
+    found = []
+    for _ in range(a.varint() - 1):
+        producer, epoch, _, _, coordinator, start, _ = a.take("qiiqiqB")
+        if start >= 0:
+            found.append((producer, epoch, coordinator))
+    return found
+
+
+def _abort(brokers: str, topic: str, partition: int, producer: int, epoch: int,
+           coordinator: int) -> None:
+    where = _text(topic) + _list([struct.pack(">i", partition)]) + b"\0"
+    a = _ask(brokers, WRITE_TXN_MARKERS, 1, _list(
+        [struct.pack(">qh?", producer, epoch, False) + _list([where]) +
+         struct.pack(">i", max(coordinator, 0)) + b"\0"]) + b"\0")
+    a.varint()
+    a.take("q")
+    a.varint()
+    a.skip_text()
+    a.varint()
+    _, error = a.take("ih")
+    if error:
+        raise RuntimeError(f"{topic}/{partition}: abort: error {error}")
+
+
+def held_back(brokers: str) -> dict[tuple[str, int], int]:
+    """Partitions whose committed end is behind their end, and that committed end."""
+    admin = AdminClient({"bootstrap.servers": brokers})
+    parts = [TopicPartition(t.topic, p) for t in admin.list_topics(timeout=20).topics.values()
+             for p in t.partitions]
+    ends = [{(tp.topic, tp.partition): f.result().offset for tp, f in admin.list_offsets(
+        {tp: OffsetSpec.latest() for tp in parts}, isolation_level=level).items()}
+        for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)]
+    return {place: end for place, end in ends[0].items() if end < ends[1][place]}
+
+
+class Watch(threading.Thread):
+    """Aborts what is open at one place for longer than any living transaction can be."""
+
+    LIMIT_S = 30  # a transaction times out after 10 s, and a process is stopped for 13 s
+
+    def __init__(self, brokers: str):
+        super().__init__(daemon=True)
+        self.brokers, self.stop, self.aborted = brokers, threading.Event(), []
+
+    def run(self):
+        since: dict[tuple, float] = {}
+        while not self.stop.wait(3):
+            try:
+                now, held = time.monotonic(), held_back(self.brokers)
+                since = {p: since.get(p, now) for p in held.items()}
+                for (place, end), begun in since.items():
+                    if now - begun > self.LIMIT_S:
+                        for found in _open_transactions(self.brokers, *place):
+                            _abort(self.brokers, *place, *found)
+                            self.aborted.append((*place, end))
+            except (KafkaException, OSError, struct.error, RuntimeError, ValueError):
+                continue  # the broker is away: look again
