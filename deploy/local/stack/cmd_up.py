@@ -57,7 +57,7 @@ class Starter:
         while not ready():
             state = supervise.states(self.i).get(name, {})
             now = time.monotonic()
-            if state.get("statename") == "FATAL" or now - start > self.limit_s.get(name, 60):
+            if state.get("statename") == "FATAL" or now - start > self.limit_s.get(name, 180):
                 raise Fail(f"{name} is not ready after {now - start:.0f} s "
                            f"({state.get('statename', 'unknown').lower()}: "
                            f"{state.get('spawnerr') or state.get('description', '')}); "

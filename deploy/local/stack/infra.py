@@ -19,9 +19,24 @@ def setup_parts(names: list[str]) -> list[str]:
     return ["packages", *dict.fromkeys(p for n in names for p in need.get(n, []))]
 
 
+def broker_pem(i: Instance) -> Path:
+    """Key and certificate of the broker's secured listener; broker_ca.pem is for its clients."""
+    both, ca = i.path("secrets", "broker.pem"), i.path("secrets", "broker_ca.pem")
+    if not both.exists():
+        key = i.path("secrets", "broker_key.pem")
+        if output(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                   "-nodes", "-days", "3650", "-subj", "/CN=127.0.0.1", "-addext",
+                   "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", ca]) is None:
+            raise Fail("openssl cannot make the broker's certificate")
+        write_private(both, key.read_text() + ca.read_text())
+        key.unlink()
+    return both
+
+
 def broker(i: Instance) -> Program:
     i.path("data").mkdir(exist_ok=True)
-    values = {"BROKER_PORT": i.ports["broker"], "CONTROLLER_PORT": i.ports["controller"],
+    values = {"BROKER_PORT": i.ports["broker"], "SECURE_PORT": i.ports["secure"],
+              "CONTROLLER_PORT": i.ports["controller"], "SECURE_PEM": broker_pem(i),
               "DATA": i.path("data")}
     conf = render.to_file(i, "broker.properties.in", values)
     log4j = render.to_file(i, "log4j2.properties.in", values)
@@ -29,7 +44,9 @@ def broker(i: Instance) -> Program:
     if not i.path("data", "broker", "meta.properties").exists():
         run("broker: formatting its storage",
             [*java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format",
-             "--standalone", f"--cluster-id={i.secret('cluster_id')}", "-c", conf], log=i.log("broker-format"))
+             "--standalone", f"--cluster-id={i.secret('cluster_id')}", "-c", conf, "--add-scram",
+             f"SCRAM-SHA-512=[name=sendmill,password={i.secret('broker_password')}]"],
+            log=i.log("broker-format"))
     return Program("broker", [*java, "-Xms256m", "-Xmx512m", "-XX:MaxGCPauseMillis=20",
                               "kafka.Kafka", conf], stop_s=30, ready_s=120)
 
@@ -105,7 +122,7 @@ def is_ready(i: Instance, name: str) -> bool:
 
 def ports(name: str) -> list[str]:
     """Names of the ports that a part listens on."""
-    return {"broker": ["broker", "controller"], "mailbox": ["mailbox", "smtp"]}.get(name, [name])
+    return {"broker": ["broker", "secure", "controller"], "mailbox": ["mailbox", "smtp"]}.get(name, [name])
 
 
 def make_bucket(i: Instance) -> None:

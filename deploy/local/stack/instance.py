@@ -12,7 +12,7 @@ from pathlib import Path
 from .base import REPO, STATE, Fail, locked
 
 OFFSETS = {"ingest": 0, "smtp": 25, "s3": 70, "mailbox": 80, "registry": 81, "provider": 90,
-           "broker": 92, "controller": 93}
+           "broker": 92, "controller": 93, "secure": 94}
 STATUS_OFFSET = 100
 SPAN = 140  # ports of one instance, status ports included
 BUCKET = "lake"
@@ -23,7 +23,8 @@ class Instance:
         self.name = name
         self.dir = STATE / name
         self.base: int = data["base"]
-        self.ports: dict[str, int] = data["ports"]
+        # An instance of an older version has not all of today's ports.
+        self.ports: dict[str, int] = {p: self.base + o for p, o in OFFSETS.items()} | data["ports"]
         self.build = Path(data["build"])
         self.topology = [Path(p) for p in data["topology"]]
 
@@ -144,6 +145,7 @@ def make_secrets(i: Instance) -> None:
             "ingest_password": lambda: secrets.token_urlsafe(18),
             "ingest_api_key": lambda: "mill_" + secrets.token_hex(32),
             "sendgrid_key": lambda: "SG.local." + secrets.token_urlsafe(24),
+            "broker_password": lambda: secrets.token_hex(16),
             "cluster_id": lambda: secrets.token_urlsafe(16)}
     for name, value in make.items():
         path = i.path("secrets", name)

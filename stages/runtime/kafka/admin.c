@@ -90,7 +90,7 @@ static enum mill_code admin_partitions(struct mill_admin *a, const char *name, i
         rd_kafka_metadata_destroy(md);
     if (rkt)
         rd_kafka_topic_destroy(rkt);
-    return e ? mill_rd_fail_code(err, name, e) : MILL_OK;
+    return e ? mill_rd_fail_call(err, name, a->rk, e) : MILL_OK;
 }
 
 /* The id as Kafka's own tools print it: base64 for URLs, where librdkafka gives '+' and '/'. A
@@ -192,7 +192,7 @@ enum mill_code mill_admin_list(struct mill_admin *a, const struct mill_topic **t
     *n = 0;
     *topics = NULL;
     if (e)
-        return mill_rd_fail_code(err, "topics", e);
+        return mill_rd_fail_call(err, "topics", a->rk, e);
     mill_arena_reset(&a->arena);
     v = mill_arena_calloc(&a->arena, (size_t)md->topic_cnt + 1, sizeof *v);
     for (int i = 0; v && i < md->topic_cnt; i++) {

@@ -2,6 +2,7 @@
 #include "kafka/rdkafka_int.h"
 
 #include "base/log.h"
+#include <stdatomic.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -57,11 +58,16 @@ static void client_log(const rd_kafka_t *rk, int level, const char *fac, const c
              "%s", text);
 }
 
+/* Why a broker would not talk to us, last; a process has one set of credentials. */
+static atomic_int client_refused;
+
 /* Errors of a handle as a whole (brokers down …): the log line above says them too, and acting on
  * them is the caller's. */
 static void client_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)opaque;
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL)
+        atomic_store(&client_refused, code);
     mill_log(MILL_DEBUG, "kafka_error",
              MILL_KV(MILL_KS("code", rd_kafka_err2name((rd_kafka_resp_err_t)code)),
                      MILL_KS("client", rd_kafka_name(rk))),
@@ -187,6 +193,23 @@ enum mill_code mill_rd_fail_code(struct mill_err *err, const char *where, rd_kaf
 {
     return mill_fail(err, mill_rd_code(e), where, "%s: %s", rd_kafka_err2name(e),
                      rd_kafka_err2str(e));
+}
+
+enum mill_code mill_rd_fail_call(struct mill_err *err, const char *where, rd_kafka_t *rk,
+                                 rd_kafka_resp_err_t e)
+{
+    enum mill_code code = mill_rd_fail_code(err, where, e);
+    int refused;
+
+    if (code != MILL_E_IO)
+        return code;
+    rd_kafka_poll(rk, 0); /* what happened to the handle is said by events */
+    refused = atomic_exchange(&client_refused, 0);
+    if (refused == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        return mill_fail(err, MILL_E_AUTH, where, "the broker refuses our user or password");
+    if (refused == RD_KAFKA_RESP_ERR__SSL)
+        mill_fail(err, MILL_E_IO, where, "no TLS with the broker: is ssl.ca.location its CA?");
+    return code;
 }
 
 struct mill_map mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *arena)

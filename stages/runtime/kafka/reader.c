@@ -97,7 +97,7 @@ enum mill_code mill_reader_partitions(struct mill_reader *r, const char *topic, 
         rd_kafka_metadata_destroy(md);
     if (rkt)
         rd_kafka_topic_destroy(rkt);
-    return e ? mill_rd_fail_code(err, topic, e) : MILL_OK;
+    return e ? mill_rd_fail_call(err, topic, r->raw, e) : MILL_OK;
 }
 
 enum mill_code mill_reader_marks(struct mill_reader *r, const char *topic, int32_t partition,

@@ -82,7 +82,8 @@ static enum mill_code setup_register(struct mill_ctx *ctx, size_t port, struct m
         if (!run_backoff(ctx, &wait_ms))
             break;
     }
-    run_away(ctx, NULL);
+    if (!code)
+        run_away(ctx, NULL);
     return code;
 }
 
@@ -173,8 +174,9 @@ static enum mill_code setup_topic_ids(struct mill_ctx *ctx, struct mill_err *err
     for (size_t i = 0; !code && i < ctx->in_topics_n; i++) {
         struct mill_topic t;
         while ((code = mill_admin_topic(admin, ctx->in_topics[i].name, &t, err)) == MILL_E_IO ||
-               code == MILL_E_NOENT) {
-            run_away(ctx, "waiting for the input topics");
+               code == MILL_E_NOENT || code == MILL_E_AUTH) {
+            run_away(ctx, code == MILL_E_AUTH ? "the broker refuses us"
+                                              : "waiting for the input topics");
             mill_log_err(MILL_WARN, "topic_wait", err);
             if (!run_backoff(ctx, &wait_ms))
                 break;
@@ -185,7 +187,8 @@ static enum mill_code setup_topic_ids(struct mill_ctx *ctx, struct mill_err *err
             code = mill_fail(err, MILL_E_CONFIG, ctx->in_topics[i].name,
                              "the broker does not give the topic's id, which names its objects");
     }
-    run_away(ctx, NULL);
+    if (!code)
+        run_away(ctx, NULL);
     mill_admin_free(admin);
     return code;
 }
