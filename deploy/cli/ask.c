@@ -105,6 +105,7 @@ void ask_again(const struct cli *cli, const char *head, const char *more)
         {"to", c->to},
         {"tenant", c->tenant},
         {"topic", c->topic && strcmp(c->topic, "mail.dlq") != 0 ? c->topic : NULL},
+        {"resume", c->resume},
         {"topology", c->topology},
     };
 

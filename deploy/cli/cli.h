@@ -86,4 +86,7 @@ int cli_dlq_show(struct cli *cli);
 /* redrive.c */
 int cli_dlq_redrive(struct cli *cli);
 
+/* replay.c */
+int cli_replay(struct cli *cli);
+
 #endif

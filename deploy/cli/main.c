@@ -67,6 +67,8 @@ static const struct cli_verb verbs[] = {
      cli_dlq_show},
     {"dlq redrive", "[PARTITION/OFFSET…]", 0, CLI_WORDS_MAX,
      "send dead letters back to the stage that failed on them; counts first", cli_dlq_redrive},
+    {"replay", "TOPIC", 0, 1, "send a part of a topic through its stage once more; counts first",
+     cli_replay},
     {"topics list", "", 0, 0, "topics of the broker: partitions, records", cli_topics_list},
     {"topics check", "", 0, 0,
      "compare broker and registry with the topology; exit 1 on a difference", cli_topics_check},

@@ -14,13 +14,16 @@ enum {
     MARK_BYTES = 64 << 10,
 };
 
-enum mill_code move_open(struct move *m, struct cli *cli, const char *id, struct mill_err *err)
+enum mill_code move_open(struct move *m, struct cli *cli, const char *id, const char *run,
+                         struct mill_err *err)
 {
     enum mill_code code = MILL_OK;
 
     *m = (struct move){.cli = cli};
     mill_buf_init(&m->buf, MARK_BYTES);
-    if (!mill_uuid7(m->run))
+    if (run)
+        mill_str_cut(mill_str(run), m->run, sizeof m->run);
+    else if (!mill_uuid7(m->run))
         code = mill_fail(err, MILL_E_NOMEM, "run", "no random bytes");
     if (!code)
         code = mill_registry_new(&m->registry, cli->conf.common.registry, CLI_REGISTRY_MS, err);

@@ -39,9 +39,8 @@ struct move {
     struct progress progress;
 };
 
-/** @brief Take the job's id, and a new run. @param id transactional id. @param what,of for the
- *  progress */
-enum mill_code move_open(struct move *m, struct cli *cli, const char *id,
+/** @brief Take the job's id. @param id transactional id. @param run NULL = a new one */
+enum mill_code move_open(struct move *m, struct cli *cli, const char *id, const char *run,
                          struct mill_err *err) MILL_NODISCARD;
 /** @brief What is open is dropped. NULL-safe. */
 void move_close(struct move *m);

@@ -266,7 +266,7 @@ static enum mill_code redrive_move(struct redrive *r)
     enum mill_code code;
 
     snprintf(id, sizeof id, "sendmill.redrive.%s", r->topic_id);
-    code = move_open(&r->move, r->cli, id, &r->err);
+    code = move_open(&r->move, r->cli, id, NULL, &r->err);
     if (code)
         return code;
     progress_begin(&r->move.progress, "redriven", r->count[FATE_GO]);

@@ -85,7 +85,28 @@ static enum mill_code topology_merge(json_t *merged, const json_t *topic, const 
     return MILL_OK;
 }
 
-static enum mill_code topology_file(json_t *merged, const char *file, const char *paths,
+/* Later files override; ports are merged one by one. */
+static void topology_process(json_t *all, const json_t *process)
+{
+    const char *name = json_string_value(json_object_get(process, "name"));
+    json_t *into = name ? json_object_get(all, name) : NULL, *value;
+    const char *key;
+
+    if (name && !into) {
+        into = json_object();
+        json_object_set_new(all, name, into);
+    }
+    json_object_foreach((json_t *)(uintptr_t)(name ? process : NULL), key, value)
+    {
+        json_t *old = json_object_get(into, key);
+        if (json_is_object(old) && json_is_object(value))
+            json_object_update(old, value);
+        else
+            json_object_set_new(into, key, json_deep_copy(value));
+    }
+}
+
+static enum mill_code topology_file(struct topology *t, const char *file, const char *paths,
                                     struct mill_err *err)
 {
     json_error_t why;
@@ -101,7 +122,11 @@ static enum mill_code topology_file(json_t *merged, const char *file, const char
     json_array_foreach(json_object_get(root, "topics"), i, topic)
     {
         if (!code)
-            code = topology_merge(merged, topic, file, paths, err);
+            code = topology_merge(t->merged, topic, file, paths, err);
+    }
+    json_array_foreach(json_object_get(root, "processes"), i, topic)
+    {
+        topology_process(t->processes, topic);
     }
     json_decref(root);
     return code;
@@ -163,12 +188,12 @@ enum mill_code topology_read(struct topology *t, const char *paths, struct mill_
     const char *name, *at;
     json_t *topic;
 
-    *t = (struct topology){.merged = json_object()};
+    *t = (struct topology){.merged = json_object(), .processes = json_object()};
     if (!paths || !*paths)
         paths = topology_default(installed, sizeof installed);
     at = paths;
     while (!code && topology_next(&at, file, sizeof file))
-        code = topology_file(t->merged, file, paths, err);
+        code = topology_file(t, file, paths, err);
     t->topics = calloc(json_object_size(t->merged) + 1, sizeof *t->topics);
     if (!code && !t->topics)
         code = mill_fail(err, MILL_E_NOMEM, "topology", "out of memory");
@@ -200,6 +225,26 @@ enum mill_code topology_check(const struct topology *t, struct mill_err *err)
 void topology_release(struct topology *t)
 {
     json_decref(t->merged);
+    json_decref(t->processes);
     free(t->topics);
     *t = (struct topology){0};
+}
+
+size_t topology_readers(const struct topology *t, const char *topic, const char **out, size_t most)
+{
+    const char *name, *port;
+    json_t *process, *value;
+    size_t n = 0;
+
+    json_object_foreach(t->processes, name, process)
+    {
+        if (!mill_str_is(mill_json_str(process, "kind"), "stage"))
+            continue;
+        json_object_foreach(json_object_get(process, "in"), port, value)
+        {
+            if (mill_str_is(mill_json_text(value), topic) && n++ < most)
+                out[n - 1] = name;
+        }
+    }
+    return n;
 }

@@ -16,7 +16,8 @@ struct topology_topic {
 };
 
 struct topology {
-    json_t *merged; /**< owns all texts */
+    json_t *merged;    /**< owns all texts of topics */
+    json_t *processes; /**< name → what the files say of it */
     struct topology_topic *topics;
     size_t n;
 };
@@ -32,5 +33,9 @@ enum mill_code topology_read(struct topology *t, const char *paths,
 void topology_release(struct topology *t);
 /** @brief The topics of a joined set must have one partition count. */
 enum mill_code topology_check(const struct topology *t, struct mill_err *err) MILL_NODISCARD;
+
+/** @brief The stages that read a topic, as they are called. @param out,most room for so many
+ *  @return how many there are. @own borrowed from t */
+size_t topology_readers(const struct topology *t, const char *topic, const char **out, size_t most);
 
 #endif

@@ -41,6 +41,13 @@ int32_t mill_partition(struct mill_str key, int32_t partitions)
     return (int32_t)(client_murmur2((const unsigned char *)key.p, n) & 0x7fffffffu) % partitions;
 }
 
+struct mill_str mill_origin(struct mill_arena *a, const char *topic_id, int32_t partition,
+                            int64_t offset, int64_t timestamp_us)
+{
+    return mill_arena_printf(a, "%s/%d/%lld/%lld", topic_id, partition, (long long)offset,
+                             (long long)timestamp_us);
+}
+
 const char *mill_kafka_version(void)
 {
     return rd_kafka_version_str();

@@ -18,8 +18,7 @@ static struct mill_str prepare_origin(struct mill_ctx *ctx, const struct mill_re
 
     if (s.p)
         return s;
-    return mill_arena_printf(&ctx->arena, "%s/%d/%lld/%lld", t->id, in->partition,
-                             (long long)in->offset, (long long)in->timestamp_us);
+    return mill_origin(&ctx->arena, t->id, in->partition, in->offset, in->timestamp_us);
 }
 
 static const struct run_in_topic *prepare_topic(const struct mill_ctx *ctx,
