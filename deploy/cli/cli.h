@@ -89,4 +89,15 @@ int cli_dlq_redrive(struct cli *cli);
 /* replay.c */
 int cli_replay(struct cli *cli);
 
+/* control.c */
+int cli_cancel(struct cli *cli);
+int cli_pause(struct cli *cli);
+int cli_resume(struct cli *cli);
+int cli_pauses(struct cli *cli);
+
+/* suppressions.c */
+int cli_suppressions_ls(struct cli *cli);
+int cli_suppressions_add(struct cli *cli);
+int cli_suppressions_lift(struct cli *cli);
+
 #endif

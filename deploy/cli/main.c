@@ -69,6 +69,14 @@ static const struct cli_verb verbs[] = {
      "send dead letters back to the stage that failed on them; counts first", cli_dlq_redrive},
     {"replay", "TOPIC", 0, 1, "send a part of a topic through its stage once more; counts first",
      cli_replay},
+    {"cancel", "ID", 1, 1, "ask that a scheduled mail is not sent (--tenant)", cli_cancel},
+    {"pause", "CATEGORY", 1, 1, "hold back a category's mail", cli_pause},
+    {"resume", "CATEGORY", 1, 1, "let it go again", cli_resume},
+    {"pauses", "", 0, 0, "categories that are held back", cli_pauses},
+    {"suppressions ls", "", 0, 0, "addresses that are not mailed", cli_suppressions_ls},
+    {"suppressions add", "ADDRESS", 1, 1, "do not mail it any more (--tenant: only that one's)",
+     cli_suppressions_add},
+    {"suppressions lift", "ADDRESS", 1, 1, "mail it again", cli_suppressions_lift},
     {"topics list", "", 0, 0, "topics of the broker: partitions, records", cli_topics_list},
     {"topics check", "", 0, 0,
      "compare broker and registry with the topology; exit 1 on a difference", cli_topics_check},
@@ -101,8 +109,8 @@ static void main_help(const struct mill_opt_set *sets)
            "  sendmill dlq ls --class poison\n  sendmill dlq show 0/17\n"
            "  sendmill topics apply\n\nverbs:\n");
     for (size_t i = 0; i < VERBS_N; i++)
-        printf("  %-13s %-21s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
-    printf("  %-13s %-21s %s\n\nexit codes:\n%s\n", "help", "VERB | exit-codes", "this",
+        printf("  %-17s %-21s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+    printf("  %-17s %-21s %s\n\nexit codes:\n%s\n", "help", "VERB | exit-codes", "this",
            exit_codes);
     mill_opts_help("sendmill", "options, on either side of the verb", sets, stdout);
 }
@@ -216,7 +224,9 @@ static int main_verb_run(struct cli *cli, const char **words, size_t n,
 }
 
 /** Topics that verbs read to know what was done, and write. */
-static const char *const reads[] = {"mail.moves", NULL}, *const writes[] = {"mail.moves", NULL};
+static const char *const reads[] = {"mail.moves", "mail.pauses", "mail.suppressions", NULL},
+                         *const writes[] = {"mail.moves", "mail.cancellations", "mail.pauses",
+                                            "mail.suppressions", NULL};
 
 static void main_describe_ports(const char *name, const char *const *topics)
 {

@@ -1,6 +1,7 @@
 /* Jobs that send records back; see move.h. */
 #include "move.h"
 #include "base/clock.h"
+#include "put.h"
 #include "scan.h"
 
 #include <stdlib.h>
@@ -115,22 +116,13 @@ enum mill_code move_record(struct move *m, const char *topic, int32_t partition,
     return MILL_OK;
 }
 
-static struct mill_str move_user(void)
-{
-    const char *name = getenv("LOGNAME");
-
-    if (!name || !*name)
-        name = getenv("USER");
-    return mill_str(name ? name : "");
-}
-
 enum mill_code move_mark(struct move *m, struct mill_str key, struct mill_move *mark,
                          struct mill_err *err)
 {
     enum mill_code code;
 
     mark->run = mill_str(m->run);
-    mark->by = move_user();
+    mark->by = put_user();
     mark->at = mill_now_us();
     mill_buf_reset(&m->buf);
     if (!mill_frame_add(&m->buf, m->schema))
