@@ -28,7 +28,8 @@ struct cli_conf {
     uint32_t count, replication, rate;
     bool dry_run, yes, no_input;
     struct mill_s3_opts s3; /**< the lake */
-    const char *parquet_lib;
+    const char *parquet_lib, *engine, *since;
+    bool hours;
     struct mill_common common; /**< brokers, registry, rdkafka */
 };
 
@@ -78,6 +79,9 @@ int cli_tail(struct cli *cli);
 
 /* audit.c */
 int cli_audit(struct cli *cli);
+
+/* ddl.c */
+int cli_lake_ddl(struct cli *cli);
 
 /* dlq.c */
 int cli_dlq_ls(struct cli *cli);

@@ -84,6 +84,8 @@ static const struct cli_verb verbs[] = {
      cli_topics_apply},
 #ifdef MILL_LAKE
     {"audit", "[TOPIC]", 0, 1, "is each offset in the lake exactly once? exit 1 if not", cli_audit},
+    {"lake ddl", "TOPIC", 1, 1, "the statement by which --engine reads the topic's files",
+     cli_lake_ddl},
 #endif
 };
 enum { VERBS_N = sizeof verbs / sizeof *verbs };

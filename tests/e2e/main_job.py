@@ -134,6 +134,19 @@ class MainJob(unittest.TestCase):
         self.assertEqual(types["from"], "STRUCT(email VARCHAR, \"name\" VARCHAR)")
         self.assertNotIn("html", types)  # bodies do not enter the lake by default
 
+    def test_6_the_command_line_knows_the_lake(self):
+        view = lab.sendmill("lake", "ddl", "mail.events", "--engine", "duckdb").stdout
+        columns = lab.lake(view + "describe mail_events")
+        said = [line.strip("- ").split(" ", 1) for line in view.splitlines()
+                if line.startswith("--  ")]
+        self.assertEqual([(n.strip('"'), t) for n, t in said],
+                         [row[:2] for row in columns if row[0] not in ("dt", "topic")])
+        audit = [json.loads(line) for line in lab.sendmill("audit", "--json").stdout.splitlines()]
+        self.assertTrue(audit[-1]["ok"])
+        rows = sum(p["rows"] for p in audit if p.get("topic") == "mail.events"
+                   and p["kind"] == "partition")
+        self.assertGreaterEqual(rows, sum(self._settled_events().values()))
+
 
 if __name__ == "__main__":
     lab.main()
