@@ -6,18 +6,21 @@
  * table  ledger  mail.ledger            ledger.avsc          key: message_id/attempt/writer
  * out    events  mail.events            event.avsc           key: message_id, else event_id
  *        status  mail.status            status.avsc          key: message_id
- * Verdicts: DONE; REJECT when the provider is unknown or the event no JSON object; RETRY when the
- * ledger does not know the message (the event may have overtaken its INTENT), `miss-attempts`
- * times: then it goes out with matched=false. No event is ever dropped. State: none; replay gives
- * the same events with the same event_id.
+ *        ledger  mail.ledger            ledger.avsc          EVIDENCE, key:
+ * message_id/attempt/evidence Verdicts: DONE; REJECT when the provider is unknown or the event no
+ * JSON object; RETRY when the ledger does not know the message (the event may have overtaken its
+ * INTENT), `miss-attempts` times: then it goes out with matched=false. No event is ever dropped. An
+ * event of a message whose call is in doubt proves that the provider took it: EVIDENCE, and status
+ * SENT before what the event itself says. State: none; replay gives the same events with the same
+ * event_id.
  */
 #include "send/ledger.h"
 #include "send/provider.h"
 #include "stage.h"
 
-enum { OUT_EVENTS, OUT_STATUS };
+enum { OUT_EVENTS, OUT_STATUS, OUT_LEDGER };
 enum { TABLE_LEDGER };
-enum { M_EVENTS, M_LATENCY };
+enum { M_EVENTS, M_LATENCY, M_SETTLED };
 enum { JOINED, UNMATCHED };
 
 struct enrich_conf {
@@ -31,6 +34,8 @@ static const struct mill_metric metrics[] = {
     [M_LATENCY] = {"mill_enrich_delivery_seconds", MILL_HISTOGRAM,
                    "From the mail's acceptance to the provider's word of its delivery.", NULL,
                    NULL},
+    [M_SETTLED] = {"mill_enrich_settled_total", MILL_COUNTER,
+                   "Calls of unknown outcome that an event has proved.", NULL, NULL},
     {0},
 };
 
@@ -58,6 +63,7 @@ static const struct mill_port in_ports[] = {
 static const struct mill_port out_ports[] = {
     [OUT_EVENTS] = {"events", "mail.events", &mill_event_desc},
     [OUT_STATUS] = {"status", "mail.status", &mill_status_desc},
+    [OUT_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
     {0},
 };
 static const struct mill_table_port tables[] = {
@@ -81,19 +87,58 @@ static enum mill_state state_of(int event_type)
 }
 
 /** Look the message up; where it is not there, once more after the ledger was read up to now. */
-static enum mill_code enrich_look(struct mill_ctx *ctx, const struct mill_record *in,
-                                  struct mill_str message_id, struct mill_ledger_view *view,
-                                  struct mill_err *err)
+static enum mill_code enrich_look(struct mill_ctx *ctx, const struct mill_ledger_ask *ask,
+                                  struct mill_ledger_view *view, struct mill_err *err)
 {
     const struct enrich_conf *conf = mill_conf(ctx);
     struct mill_table *ledger = mill_ctx_table(ctx, TABLE_LEDGER);
     struct mill_arena *mem = mill_batch_arena(ctx);
-    enum mill_code rc = mill_ledger_look(ledger, in->partition, message_id, 0, mem, view, err);
+    enum mill_code rc = mill_ledger_look(ledger, ask, mem, view, err);
 
     if (rc || view->attempts)
         return rc;
-    rc = mill_table_catch_up(ledger, in->partition, (uint32_t)conf->catch_up_ms, err);
-    return rc ? rc : mill_ledger_look(ledger, in->partition, message_id, 0, mem, view, err);
+    rc = mill_table_catch_up(ledger, ask->partition, (uint32_t)conf->catch_up_ms, err);
+    return rc ? rc : mill_ledger_look(ledger, ask, mem, view, err);
+}
+
+/** An event of a message in doubt: the provider has it. Said before the event's own state, of which
+ *  this one is the earlier. */
+static enum mill_code enrich_settle(struct mill_ctx *ctx, const struct mill_ledger_ask *ask,
+                                    const struct mill_event *event, struct mill_err *err)
+{
+    struct mill_table *ledger = mill_ctx_table(ctx, TABLE_LEDGER);
+    struct mill_ledger proof;
+    struct mill_status status;
+    char buf[MILL_LEDGER_KEY_MAX + 1];
+    struct mill_str key;
+    enum mill_code rc = mill_ledger_proven(ledger, ask, event->provider, event->provider_id,
+                                           mill_batch_arena(ctx), &proof, err);
+
+    if (rc || !proof.attempt)
+        return rc;
+    proof.kind = MILL_LEDGER_EVIDENCE;
+    proof.outcome = MILL_OUTCOME_NONE;
+    proof.provider_id = event->provider_id;
+    proof.at = event->received_at;
+    status = (struct mill_status){
+        .message_id = proof.message_id,
+        .request_id = proof.request_id,
+        .tenant = proof.tenant,
+        .state = MILL_STATE_SENT,
+        .reason = MILL_STR("settled by evidence"),
+        .provider = proof.provider,
+        .attempt = proof.attempt,
+        .at = event->occurred_at,
+    };
+    key = mill_ledger_key(buf, proof.message_id, proof.attempt, "evidence");
+    rc = mill_emit(ctx, OUT_LEDGER, key, &proof, err);
+    if (!rc)
+        rc = mill_emit(ctx, OUT_STATUS, status.message_id, &status, err);
+    /* The batch's next event of the same message need not prove it again. */
+    if (!rc)
+        rc = mill_table_put(ledger, ask->partition, key, &proof, err);
+    mill_count(ctx, M_SETTLED, 0, !rc);
+    return rc;
 }
 
 static void enrich_join(struct mill_event *event, const struct mill_ledger *facts)
@@ -160,13 +205,15 @@ static enum mill_verdict enrich_on_record(struct mill_ctx *ctx, const struct mil
 {
     const struct enrich_conf *conf = mill_conf(ctx);
     struct mill_ledger_view view = {0};
+    struct mill_ledger_ask ask = {.partition = in->partition};
     struct mill_event event = {0};
     enum mill_code rc = enrich_parse(ctx, in->value, &event, err);
 
     if (rc)
         return rc == MILL_E_DATA ? MILL_REJECT : MILL_RETRY;
+    ask.message_id = event.message_id;
     if (event.message_id.p)
-        rc = enrich_look(ctx, in, event.message_id, &view, err);
+        rc = enrich_look(ctx, &ask, &view, err);
     if (rc == MILL_E_STATE)
         return MILL_STOP; /* the partition's ledger is not ours: the topology is wrong */
     if (event.message_id.p && !view.attempts && in->attempt < conf->miss_attempts) {
@@ -178,7 +225,10 @@ static enum mill_verdict enrich_on_record(struct mill_ctx *ctx, const struct mil
     }
     if (view.attempts)
         enrich_join(&event, &view.facts);
-    rc = enrich_emit(ctx, &event, view.attempts, err);
+    if (view.doubt)
+        rc = enrich_settle(ctx, &ask, &event, err);
+    if (!rc)
+        rc = enrich_emit(ctx, &event, view.attempts, err);
     if (rc)
         return rc == MILL_E_DATA ? MILL_REJECT : MILL_RETRY;
     return MILL_DONE;

@@ -137,11 +137,9 @@ const struct mill_desc mill_message_desc = {
 };
 
 static const char *const ledger_kind_names[] = {
-    [MILL_LEDGER_CLAIM] = "CLAIM",
-    [MILL_LEDGER_INTENT] = "INTENT",
-    [MILL_LEDGER_OUTCOME] = "OUTCOME",
-    [MILL_LEDGER_EVIDENCE] = "EVIDENCE",
-    NULL,
+    [MILL_LEDGER_CLAIM] = "CLAIM",     [MILL_LEDGER_INTENT] = "INTENT",
+    [MILL_LEDGER_OUTCOME] = "OUTCOME", [MILL_LEDGER_EVIDENCE] = "EVIDENCE",
+    [MILL_LEDGER_DOUBT] = "DOUBT",     NULL,
 };
 static const char *const outcome_names[] = {
     [MILL_OUTCOME_NONE] = "NONE",
@@ -154,13 +152,21 @@ static const char *const outcome_names[] = {
     NULL,
 };
 static const struct mill_field ledger_fields[] = {
-    ROW(mill_ledger, message_id, MILL_STRING),  ENUM(mill_ledger, kind, ledger_kind_names),
-    ROW(mill_ledger, attempt, MILL_I64),        ROW(mill_ledger, provider, MILL_STRING),
-    ROW(mill_ledger, provider_id, MILL_STRING), ENUM(mill_ledger, outcome, outcome_names),
-    ROW(mill_ledger, fingerprint, MILL_STRING), ROW(mill_ledger, at, MILL_I64),
-    ROW(mill_ledger, request_id, MILL_STRING),  ROW(mill_ledger, tenant, MILL_STRING),
-    ROW(mill_ledger, categories, MILL_STRINGS), ROW(mill_ledger, metadata, MILL_STRING_MAP),
-    ROW(mill_ledger, accepted_at, MILL_I64),    {0},
+    ROW(mill_ledger, message_id, MILL_STRING),
+    ENUM(mill_ledger, kind, ledger_kind_names),
+    ROW(mill_ledger, attempt, MILL_I64),
+    ROW(mill_ledger, provider, MILL_STRING),
+    ROW(mill_ledger, provider_id, MILL_STRING),
+    ENUM(mill_ledger, outcome, outcome_names),
+    ROW(mill_ledger, fingerprint, MILL_STRING),
+    ROW(mill_ledger, at, MILL_I64),
+    ROW(mill_ledger, request_id, MILL_STRING),
+    ROW(mill_ledger, tenant, MILL_STRING),
+    ROW(mill_ledger, categories, MILL_STRINGS),
+    ROW(mill_ledger, metadata, MILL_STRING_MAP),
+    ROW(mill_ledger, accepted_at, MILL_I64),
+    ROW(mill_ledger, resend_id, MILL_STRING),
+    {0},
 };
 const struct mill_desc mill_ledger_desc = {
     .name = "Ledger",

@@ -96,7 +96,8 @@ enum mill_ledger_kind {
     MILL_LEDGER_CLAIM,
     MILL_LEDGER_INTENT,
     MILL_LEDGER_OUTCOME,
-    MILL_LEDGER_EVIDENCE
+    MILL_LEDGER_EVIDENCE,
+    MILL_LEDGER_DOUBT, /**< another owner's open INTENT was found, and UNKNOWN said of it */
 };
 enum mill_outcome {
     MILL_OUTCOME_NONE, /**< no outcome in this record */

@@ -14,11 +14,13 @@ enum send_plan {
     SEND_CALL,      /**< its INTENT is in transaction A; the provider may be called after it */
     SEND_AGAIN,     /**< called in this life already, but its outcome may not be committed */
     SEND_DUPLICATE, /**< the provider has it, or another copy of it is in hand */
-    SEND_DOUBT,     /**< somebody began a call and nobody knows how it ended */
+    SEND_DOUBT,     /**< nobody knows how its call ended: it waits for evidence until due_ms */
+    SEND_HOLD,      /**< no evidence came in time: for a person to decide */
     SEND_CONFLICT,  /**< same id, other content, and the first may have gone out */
     SEND_EXPIRED,   /**< older than the ledger can vouch for, or than the request allows */
     SEND_EARLY,     /**< send_at is still to come */
     SEND_WAIT,      /**< no provider may be called now; job.choice says till when */
+    SEND_BUSY,      /**< a call runs for another resend of the message: after that one */
 };
 
 struct send_job {
@@ -27,15 +29,18 @@ struct send_job {
     enum send_plan plan;
     struct mill_err err; /**< with SEND_BROKEN */
     struct send_route *route;
-    struct send_choice choice; /**< with SEND_CALL, SEND_WAIT */
-    struct send_deed *deed;    /**< with SEND_CALL, SEND_AGAIN */
-    int64_t attempt;           /**< number of this call in the ledger */
-    int64_t wait_ms;           /**< mill_tick_ms() since when it is held, with SEND_WAIT */
-    int64_t intent_ms;         /**< mill_tick_ms() when the INTENT was written */
-    bool started;              /**< given to the dispatcher */
-    bool called;               /**< false: the answer is ours, the provider saw nothing */
-    struct mill_outgoing call; /**< while it runs */
-    struct mill_answer answer; /**< strings in mem, or static */
+    struct send_choice choice;    /**< with SEND_CALL, SEND_WAIT */
+    struct send_deed *deed;       /**< with SEND_CALL, SEND_AGAIN */
+    struct mill_ledger_view view; /**< what the ledger knew of the message */
+    bool claim;                   /**< the request's CLAIM goes out with the INTENT */
+    int64_t due_ms;               /**< with SEND_DOUBT; wall clock */
+    int64_t attempt;              /**< number of this call in the ledger */
+    int64_t wait_ms;              /**< mill_tick_ms() since when it is held, with SEND_WAIT */
+    int64_t intent_ms;            /**< mill_tick_ms() when the INTENT was written */
+    bool started;                 /**< given to the dispatcher */
+    bool called;                  /**< false: the answer is ours, the provider saw nothing */
+    struct mill_outgoing call;    /**< while it runs */
+    struct mill_answer answer;    /**< strings in mem, or static */
     int64_t took_ms;
     struct mill_arena mem;
     struct send_job *next; /**< in a queue */

@@ -1,5 +1,6 @@
 /** @file life.c  @brief See life.h. */
 #include "send/life.h"
+#include "base/clock.h"
 #include <stdlib.h>
 
 /** Open addressing over pointers; a forgotten deed keeps its slot with an empty id. */
@@ -141,7 +142,10 @@ struct send_deed *send_life_begin(struct send_life *l, const struct send_job *jo
     deed->partition = job->in->partition;
     deed->attempt = job->attempt;
     deed->provider = job->route->provider;
+    deed->claim = job->claim;
     mill_str_cut(job->msg->fingerprint, deed->fingerprint, sizeof(deed->fingerprint));
+    mill_str_cut(job->msg->tenant, deed->tenant, sizeof(deed->tenant));
+    mill_str_cut(job->msg->resend_id, deed->resend_id, sizeof(deed->resend_id));
     return deed;
 }
 
@@ -152,6 +156,7 @@ void send_life_end(struct send_life *l, const struct send_job *job)
     deed->running = false;
     deed->outcome = job->answer.outcome;
     deed->called = job->called;
+    deed->at = mill_now_us();
     mill_str_cut(job->answer.provider_id, deed->provider_id, sizeof(deed->provider_id));
     mill_str_cut(job->answer.reason, deed->reason, sizeof(deed->reason));
     send_life_list(l, deed);

@@ -26,8 +26,9 @@ struct send_deed {
     int64_t attempt;
     const struct mill_provider *provider;
     enum mill_outcome outcome;
-    bool called;
-    char fingerprint[129], provider_id[129], reason[301];
+    bool called, claim;
+    int64_t at; /**< when it ended, µs since 1970 */
+    char fingerprint[129], provider_id[129], reason[301], tenant[129], resend_id[129];
     struct send_deed *next; /**< in that list */
 };
 

@@ -1,6 +1,7 @@
 /** @file outcome.c  @brief What an outcome means to the ledger, to mail.status and to the record.
  */
 #include "base/clock.h"
+#include "mail/ids.h"
 #include "send/send.h"
 #include "timer.h"
 
@@ -11,12 +12,12 @@ static const struct meaning {
     const char *cls;
     enum mill_code code;
 } meanings[] = {
-    [MILL_OUTCOME_NONE] = {MILL_STATE_UNKNOWN, MILL_REJECT, "unknown", MILL_E_IO},
+    [MILL_OUTCOME_NONE] = {MILL_STATE_UNKNOWN, MILL_DONE, "unknown", MILL_E_IO},
     [MILL_OUTCOME_ACCEPTED] = {MILL_STATE_SENT, MILL_DONE, NULL, MILL_OK},
     [MILL_OUTCOME_PERMANENT] = {MILL_STATE_FAILED, MILL_REJECT, "permanent", MILL_E_DATA},
     [MILL_OUTCOME_THROTTLED] = {MILL_STATE_RETRYING, MILL_RETRY, "throttled", MILL_E_IO},
     [MILL_OUTCOME_TRANSIENT] = {MILL_STATE_RETRYING, MILL_RETRY, "transient", MILL_E_IO},
-    [MILL_OUTCOME_UNKNOWN] = {MILL_STATE_UNKNOWN, MILL_REJECT, "unknown", MILL_E_IO},
+    [MILL_OUTCOME_UNKNOWN] = {MILL_STATE_UNKNOWN, MILL_DONE, "unknown", MILL_E_IO},
     [MILL_OUTCOME_CREDENTIAL] = {MILL_STATE_RETRYING, MILL_RETRY, "credential", MILL_E_AUTH},
 };
 
@@ -40,6 +41,7 @@ static struct mill_ledger ledger_record(const struct send_job *job, int kind)
         .categories = m->categories,
         .metadata = m->metadata,
         .accepted_at = m->accepted_at,
+        .resend_id = m->resend_id,
     };
 }
 
@@ -66,7 +68,7 @@ static enum mill_code emit_status(struct mill_ctx *ctx, const struct send_job *j
         .state = (int)state,
         .cls = mill_str(cls),
         .reason = reason,
-        .provider = mill_str(job->route ? job->route->provider->name : NULL),
+        .provider = job->route ? mill_str(job->route->provider->name) : job->view.open.provider,
         .attempt = job->attempt,
         .at = mill_now_us(),
     };
@@ -80,14 +82,40 @@ static enum mill_code emit_status(struct mill_ctx *ctx, const struct send_job *j
     return rc;
 }
 
-enum mill_verdict send_conclude(struct mill_ctx *ctx, const struct send_job *job,
-                                struct mill_err *err)
+enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int64_t due_ms,
+                          struct mill_err *err)
+{
+    const struct send_conf *conf = mill_conf(ctx);
+
+    return mill_timer_forward(ctx, SEND_OUT_DELAY, job->in, due_ms, conf->return_topic,
+                              job->in->partition, (struct mill_map){NULL, 0}, err);
+}
+
+/** Nobody knows how our own call ended: say so and wait for evidence, unless it is there already.
+ */
+static enum mill_verdict conclude_unknown(struct mill_ctx *ctx, struct send_job *job,
+                                          struct mill_err *err)
+{
+    if (send_plan_look(ctx, job, err))
+        return MILL_STOP;
+    if (job->view.accepted)
+        return MILL_DONE; /* enrich has said SENT */
+    if (emit_status(ctx, job, MILL_STATE_UNKNOWN, "unknown", job->answer.reason, err) ||
+        send_later(ctx, job, send_doubt_due(ctx, &job->view.open), err))
+        return MILL_STOP;
+    return MILL_DONE;
+}
+
+enum mill_verdict send_conclude(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
     const struct meaning *means = &meanings[job->answer.outcome];
 
-    if (send_emit_ledger(ctx, job, MILL_LEDGER_OUTCOME, err) ||
-        emit_status(ctx, job, means->state, means->cls, job->answer.reason, err))
+    if (send_emit_ledger(ctx, job, MILL_LEDGER_OUTCOME, err))
         return MILL_STOP; /* an outcome that is not written down would be a doubt for ever */
+    if (means->state == MILL_STATE_UNKNOWN)
+        return conclude_unknown(ctx, job, err);
+    if (emit_status(ctx, job, means->state, means->cls, job->answer.reason, err))
+        return MILL_STOP;
     if (means->verdict != MILL_DONE) {
         struct mill_str why = job->answer.reason;
 
@@ -96,15 +124,6 @@ enum mill_verdict send_conclude(struct mill_ctx *ctx, const struct send_job *job
         err->cls = means->cls;
     }
     return means->verdict;
-}
-
-enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int64_t due_ms,
-                          struct mill_err *err)
-{
-    const struct send_conf *conf = mill_conf(ctx);
-
-    return mill_timer_forward(ctx, SEND_OUT_DELAY, job->in, due_ms, conf->return_topic,
-                              job->in->partition, (struct mill_map){NULL, 0}, err);
 }
 
 /** A fault of this record that no provider was asked about. */
@@ -119,25 +138,72 @@ static enum mill_verdict refuse(struct mill_ctx *ctx, const struct send_job *job
     return MILL_REJECT;
 }
 
+/** Somebody's call is in doubt. UNKNOWN is said once: the ledger remembers that. */
+static enum mill_code conclude_doubt(struct mill_ctx *ctx, const struct send_job *job,
+                                     struct mill_err *err)
+{
+    const struct mill_message *m = job->msg;
+    const struct mill_ledger open = {
+        .message_id = m->message_id,
+        .attempt = job->view.open.attempt,
+        .provider = job->view.open.provider,
+        .fingerprint = m->fingerprint,
+        .request_id = m->request_id,
+        .tenant = m->tenant,
+        .categories = m->categories,
+        .metadata = m->metadata,
+        .accepted_at = m->accepted_at,
+        .resend_id = m->resend_id,
+    };
+    enum mill_code rc = MILL_OK;
+
+    if (job->view.told < open.attempt)
+        rc = send_emit_doubt(ctx, job->in->partition, &open, err);
+    return rc ? rc : send_later(ctx, job, job->due_ms, err);
+}
+
+/** The id is somebody else's: what is said must not stand over that mail's own state. */
+static enum mill_verdict conclude_conflict(struct mill_ctx *ctx, const struct send_job *job,
+                                           struct mill_err *err)
+{
+    struct mill_message m = *job->msg;
+    struct send_job other = *job;
+    char request_id[MILL_UUID_TEXT], message_id[MILL_MESSAGE_ID_SIZE];
+
+    other.msg = &m;
+    other.attempt = 0;
+    other.view = (struct mill_ledger_view){0};
+    if (!mill_request_id_of_origin(job->in->origin, request_id)) {
+        mill_fail(err, MILL_E_NOMEM, "origin", "the crypto library failed");
+        return MILL_STOP;
+    }
+    m.request_id = mill_str(request_id);
+    m.message_id = mill_message_id(m.request_id, m.index, message_id);
+    return refuse(ctx, &other, MILL_STATE_REJECTED, "idempotency-conflict",
+                  "its id was sent with other content", err);
+}
+
 enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send_job *job,
                                          struct mill_err *err)
 {
     switch (job->plan) {
-    case SEND_DUPLICATE:
-        return emit_status(ctx, job, MILL_STATE_DUPLICATE, NULL, (struct mill_str){NULL, 0}, err)
-                   ? MILL_STOP
-                   : MILL_DONE;
+    case SEND_DUPLICATE: /* an event, no state: counted, and nothing is said over `sent` */
+        return MILL_DONE;
     case SEND_EARLY:
         return send_later(ctx, job, job->msg->send_at.v / 1000, err) ? MILL_STOP : MILL_DONE;
     case SEND_DOUBT:
-        return refuse(ctx, job, MILL_STATE_UNKNOWN, "unknown",
-                      "a call was begun and nobody knows how it ended", err);
+        return conclude_doubt(ctx, job, err) ? MILL_STOP : MILL_DONE;
+    case SEND_HOLD:
+        return refuse(ctx, job, MILL_STATE_HELD, "unknown",
+                      "a call was begun, and nothing has come that tells how it ended", err);
     case SEND_CONFLICT:
-        return refuse(ctx, job, MILL_STATE_REJECTED, "idempotency-conflict",
-                      "the same id was sent with other content", err);
+        return conclude_conflict(ctx, job, err);
     case SEND_EXPIRED:
         return refuse(ctx, job, MILL_STATE_EXPIRED, "expired",
                       "too old to be sent, or past its expires_at", err);
+    case SEND_BUSY:
+        mill_fail(err, MILL_E_STATE, "message_id", "a call for the same message is on its way");
+        return MILL_RETRY;
     default:
         *err = job->err;
         return MILL_REJECT;

@@ -13,6 +13,11 @@
 /** A message this close to its send_at goes out: the timer is not finer. */
 enum { EARLY_US = MILL_TIMER_EARLY_MS * 1000 };
 
+static bool same(struct mill_str a, const char *b)
+{
+    return a.n ? mill_str_is(a, b) : !b[0];
+}
+
 static bool differs(struct mill_str a, struct mill_str b)
 {
     return a.n && b.n && !mill_str_eq(a, b);
@@ -28,23 +33,32 @@ struct mill_ledger send_deed_record(const struct send_deed *deed)
         .provider_id = mill_str(deed->provider_id),
         .outcome = (int)deed->outcome,
         .fingerprint = mill_str(deed->fingerprint),
+        .at = deed->at,
+        .tenant = mill_str(deed->tenant),
+        .resend_id = mill_str(deed->resend_id),
     };
 }
 
-static enum mill_code plan_view(struct mill_ctx *ctx, const struct send_job *job,
-                                const struct send_deed *deed, struct mill_ledger_view *view,
-                                struct mill_err *err)
+enum mill_code send_plan_look(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
+    struct send_state *st = mill_state(ctx);
     struct mill_arena *mem = mill_batch_arena(ctx);
+    const struct send_deed *deed = send_life_find(st->life, job->msg->message_id);
+    const struct mill_ledger_ask ask = {
+        .partition = job->in->partition,
+        .message_id = job->msg->message_id,
+        .resend_id = job->msg->resend_id,
+        .skip_attempt = deed ? deed->attempt : 0,
+    };
     enum mill_code rc =
-        mill_ledger_look(mill_ctx_table(ctx, SEND_TABLE_LEDGER), job->in->partition,
-                         job->msg->message_id, deed ? deed->attempt : 0, mem, view, err);
+        mill_ledger_look(mill_ctx_table(ctx, SEND_TABLE_LEDGER), &ask, mem, &job->view, err);
 
     if (!rc && deed) {
         const struct mill_ledger own = send_deed_record(deed);
-        if (!mill_ledger_fold(view, &own, mem))
+        if (!mill_ledger_fold(&job->view, &own, ask.resend_id, mem))
             rc = mill_fail(err, MILL_E_NOMEM, "ledger", "out of memory");
     }
+    job->attempt = job->view.attempts;
     return rc;
 }
 
@@ -69,7 +83,7 @@ static void plan_again(struct send_job *job, struct send_state *st, struct send_
 {
     job->plan = SEND_AGAIN;
     job->deed = deed;
-    deed->again = true;
+    deed->again = false;
     job->attempt = deed->attempt;
     job->called = deed->called;
     job->answer.outcome = deed->outcome;
@@ -78,19 +92,23 @@ static void plan_again(struct send_job *job, struct send_state *st, struct send_
     job->route = send_routes_find(&st->routes, deed->provider);
 }
 
-static enum mill_code plan_call(struct send_state *st, struct send_job *job,
-                                const struct mill_ledger_view *view, struct mill_err *err)
+static enum mill_code plan_call(struct send_state *st, struct send_job *job, struct mill_err *err)
 {
+    const struct mill_ledger_view *view = &job->view;
     const struct mill_provider *refused =
         view->attempts ? mill_provider_find(view->facts.provider) : NULL;
 
-    job->choice = send_routes_take(&st->routes, job->msg->tenant, refused, mill_tick_ms());
-    job->route = job->choice.route;
+    if (job->route) { /* it must be this one (doubt.c) */
+        job->choice.probe =
+            send_health_take(&job->route->health, &job->route->conf, mill_tick_ms());
+    } else {
+        job->choice = send_routes_take(&st->routes, job->msg->tenant, refused, mill_tick_ms());
+        job->route = job->choice.route;
+    }
     if (!job->route) {
         job->plan = SEND_WAIT;
         return MILL_OK;
     }
-    job->plan = SEND_CALL;
     job->attempt = view->attempts + 1;
     job->intent_ms = mill_tick_ms();
     job->deed = send_life_begin(st->life, job);
@@ -101,11 +119,29 @@ static enum mill_code plan_call(struct send_state *st, struct send_job *job,
     return MILL_OK;
 }
 
+/** What the ledger says: SEND_CALL when it has nothing against a call. */
+static enum mill_code plan_ledger(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
+{
+    const struct mill_ledger_view *view = &job->view;
+    enum mill_code rc = send_plan_look(ctx, job, err);
+
+    job->plan = SEND_CALL;
+    if (rc)
+        return rc;
+    if (view->accepted)
+        job->plan = differs(view->facts.fingerprint, job->msg->fingerprint) ? SEND_CONFLICT
+                                                                            : SEND_DUPLICATE;
+    else if (view->doubt && differs(view->open.fingerprint, job->msg->fingerprint))
+        job->plan = SEND_CONFLICT;
+    else if (view->doubt)
+        rc = send_doubt_plan(ctx, job, err);
+    return rc || job->plan != SEND_CALL ? rc : send_claim_plan(ctx, job, err);
+}
+
 enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
     struct send_state *st = mill_state(ctx);
     struct send_deed *deed = NULL;
-    struct mill_ledger_view view;
     enum mill_code rc = MILL_OK;
 
     if (!mill_message_id_ok(job->msg->message_id)) {
@@ -115,23 +151,15 @@ enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job, struct 
     }
     deed = send_life_find(st->life, job->msg->message_id);
     if (deed && deed->running) {
-        job->plan = SEND_DUPLICATE;
+        job->plan = same(job->msg->resend_id, deed->resend_id) ? SEND_DUPLICATE : SEND_BUSY;
         return MILL_OK;
     }
-    if (deed && !deed->told && send_deed_of(deed, job->in)) {
+    if (deed && deed->again) {
         plan_again(job, st, deed);
         return MILL_OK;
     }
-    rc = plan_view(ctx, job, deed, &view, err);
-    if (rc)
-        return rc;
-    job->attempt = view.attempts;
-    if (view.accepted || view.doubt) {
-        job->plan = differs(view.facts.fingerprint, job->msg->fingerprint) ? SEND_CONFLICT
-                    : view.accepted                                        ? SEND_DUPLICATE
-                                                                           : SEND_DOUBT;
-        return MILL_OK;
-    }
-    job->plan = plan_time(mill_conf(ctx), job->msg);
-    return job->plan == SEND_CALL ? plan_call(st, job, &view, err) : MILL_OK;
+    rc = plan_ledger(ctx, job, err);
+    if (!rc && job->plan == SEND_CALL)
+        job->plan = plan_time(mill_conf(ctx), job->msg);
+    return rc || job->plan != SEND_CALL ? rc : plan_call(st, job, err);
 }

@@ -11,14 +11,15 @@
  * on_batch decides for each record (plan.c) and emits INTENTs, which are committed with unmoved
  * offsets: transaction A. From there on the provider may be called, once; the answers become
  * OUTCOME, status and verdict in the batch's own transaction B. A crash between the two leaves an
- * INTENT without OUTCOME: the next life does not call, it says `unknown`.
- * Verdicts: DONE accepted, duplicate, early; REJECT permanent, unknown, expired,
- * idempotency-conflict; RETRY throttled, transient, credential. State: the ledger (a topic), and
- * what this process itself has under way (life.h). Replay calls nobody for what was accepted.
+ * INTENT without OUTCOME: the next life does not call. It says UNKNOWN (status; DOUBT in the
+ * ledger, so that it is said once), as it does of a lost reply, and the message waits for evidence
+ * (doubt.c). Verdicts: DONE accepted, duplicate, early, in doubt; REJECT permanent, unknown (held),
+ * expired, idempotency-conflict; RETRY throttled, transient, credential. State: the ledger (a
+ * topic), and what this process itself has under way (life.h). Replay calls nobody for what was
+ * accepted.
  */
 #include "send/send.h"
 #include "base/clock.h"
-#include "base/fault.h"
 #include "timer.h"
 #include <stdlib.h>
 #include <time.h>
@@ -34,8 +35,12 @@ enum {
 
 static const char *const outcomes[] = {"none",      "accepted", "permanent",  "throttled",
                                        "transient", "unknown",  "credential", NULL};
-static const char *const plans[] = {"broken",   "call",    "again", "duplicate", "doubt",
-                                    "conflict", "expired", "early", "wait",      NULL};
+static const char *const plans[] = {
+    [SEND_BROKEN] = "broken",       [SEND_CALL] = "call",       [SEND_AGAIN] = "again",
+    [SEND_DUPLICATE] = "duplicate", [SEND_DOUBT] = "doubt",     [SEND_HOLD] = "hold",
+    [SEND_CONFLICT] = "conflict",   [SEND_EXPIRED] = "expired", [SEND_EARLY] = "early",
+    [SEND_WAIT] = "wait",           [SEND_BUSY] = "busy",       NULL,
+};
 static const struct mill_metric metrics[] = {
     [SEND_M_OUTCOMES] = {"mill_send_outcomes_total", MILL_COUNTER, "Provider calls, by outcome.",
                          "outcome", outcomes},
@@ -96,11 +101,19 @@ static const struct mill_opt opts[] = {
      .min = 1000,
      .max = UINT64_C(31622400000),
      .help = "older messages are refused; at least a day less than the ledger is kept"},
+    {.name = "unknown-wait-ms",
+     .type = MILL_OPT_MS,
+     OPT(unknown_wait_ms),
+     .def = "10m",
+     .min = 100,
+     .max = 86400000,
+     .help = "how long a message whose outcome nobody knows waits for an event that proves it; "
+             "not less than intent-max-ms"},
     {.name = "return-topic",
      .type = MILL_OPT_STR,
      OPT(return_topic),
      .def = "mail.retry.send",
-     .help = "where a message that waited for its send_at comes back"},
+     .help = "where a message that waited comes back"},
     {0},
 };
 
@@ -163,6 +176,10 @@ static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
     };
     enum mill_code rc = send_routes_open(&st->routes, &conf->routes, conf->accounts, err);
 
+    if (!rc && conf->unknown_wait_ms < conf->intent_max_ms) {
+        rc = mill_fail(err, MILL_E_CONFIG, "unknown-wait-ms",
+                       "is less than intent-max-ms: a stale owner might still call");
+    }
     if (rc)
         return rc;
     st->life = send_life_new(LIFE_DEEDS);
@@ -171,111 +188,16 @@ static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
     return send_dispatch_new(&st->dispatch, &dispatch, err);
 }
 
-static void send_drop_jobs(struct send_state *st)
-{
-    for (size_t i = 0; i < st->jobs_n; i++)
-        send_job_release(&st->jobs[i]);
-    free(st->jobs);
-    st->jobs = NULL;
-    st->jobs_n = st->cursor = 0;
-    st->waiting = (struct send_queue){NULL, NULL};
-}
-
 static void send_close(struct mill_ctx *ctx)
 {
     struct send_state *st = mill_state(ctx);
 
     send_dispatch_free(st->dispatch); /* first: running calls read the jobs' bodies */
-    send_drop_jobs(st);
+    send_batch_drop(st);
     send_life_free(st->life);
     send_routes_close(&st->routes);
     st->dispatch = NULL;
     st->life = NULL;
-}
-
-/** What the batch before has left: an INTENT that was not committed was not called; what ended is
- *  committed, unless its record has come again. */
-static void send_end_batch(struct mill_ctx *ctx, struct send_deed *ended)
-{
-    struct send_state *st = mill_state(ctx);
-    struct mill_table *ledger = mill_ctx_table(ctx, SEND_TABLE_LEDGER);
-
-    for (struct send_deed *deed = ended, *next; deed; deed = next) {
-        const struct mill_ledger record = send_deed_record(deed);
-        char key[MILL_LEDGER_KEY_MAX + 1];
-
-        next = deed->next;
-        if (deed->again) {
-            deed->again = false;
-            send_life_list(st->life, deed);
-            continue;
-        }
-        /* Where this fails, the partition has gone: its new owner reads the topic. */
-        deed->told = !mill_table_put(
-            ledger, deed->partition,
-            mill_ledger_key(key, record.message_id, record.attempt, "send"), &record, NULL);
-    }
-}
-
-static void send_drop_unstarted(struct send_state *st)
-{
-    for (size_t i = 0; i < st->jobs_n; i++) {
-        struct send_job *job = &st->jobs[i];
-
-        if (job->plan == SEND_CALL && !job->started) {
-            send_route_give_back(job->route, job->choice.probe);
-            send_deed_forget(job->deed);
-        }
-    }
-}
-
-/** Emit the INTENT. One that cannot be written (too large) is its record's fault: no call then. */
-static enum mill_code send_announce(struct mill_ctx *ctx, struct send_job *job,
-                                    struct mill_err *err)
-{
-    enum mill_code rc = MILL_OK;
-
-    mill_current(ctx, job->in);
-    rc = send_emit_ledger(ctx, job, MILL_LEDGER_INTENT, err);
-    mill_current(ctx, NULL);
-    if (rc == MILL_E_DATA) {
-        job->plan = SEND_BROKEN;
-        job->err = *err;
-        send_route_give_back(job->route, job->choice.probe);
-        send_deed_forget(job->deed);
-        rc = MILL_OK;
-    }
-    return rc;
-}
-
-static enum mill_verdict send_on_batch(struct mill_ctx *ctx, const struct mill_record *const *in,
-                                       size_t n, struct mill_err *err)
-{
-    struct send_state *st = mill_state(ctx);
-    struct send_deed *ended = NULL;
-
-    MILL_FAULT_POINT("send.before-intent");
-    send_drop_unstarted(st);
-    send_drop_jobs(st);
-    st->jobs = calloc(n ? n : 1, sizeof(*st->jobs));
-    if (!st->jobs) {
-        mill_fail(err, MILL_E_NOMEM, "send", "out of memory");
-        return MILL_STOP;
-    }
-    ended = send_life_take_ended(st->life);
-    for (size_t i = 0; i < n; i++) {
-        struct send_job *job = &st->jobs[st->jobs_n++];
-
-        job->in = in[i];
-        job->msg = in[i]->value;
-        if (send_plan_job(ctx, job, err))
-            return MILL_STOP;
-        if (job->plan == SEND_CALL && send_announce(ctx, job, err))
-            return MILL_STOP;
-        mill_count(ctx, SEND_M_SKIPPED, job->plan, 1);
-    }
-    send_end_batch(ctx, ended);
-    return MILL_DONE;
 }
 
 /** A message of an order whose providers all are away steps aside, so that others pass it. Where
@@ -378,7 +300,8 @@ MILL_STAGE(send) = {
     .batch_max = BATCH_MAX,
     .open = send_open,
     .close = send_close,
-    .on_batch = send_on_batch,
+    .on_assigned = send_doubt_assigned,
+    .on_batch = send_batch_begin,
     .on_record = send_on_record,
     .on_poll = send_on_poll,
 };

@@ -22,7 +22,7 @@ enum {
 struct send_conf {
     const char *return_topic;
     uint32_t concurrency;
-    uint64_t call_timeout_ms, intent_max_ms, max_age_ms;
+    uint64_t call_timeout_ms, intent_max_ms, max_age_ms, unknown_wait_ms;
     struct send_routes_conf routes;
     union mill_account_room accounts[MILL_PROVIDERS_N];
 };
@@ -37,14 +37,55 @@ struct send_state {
     struct send_queue waiting; /**< SEND_WAIT */
 };
 
+/* watch.c: */
 /** @brief A job with a route has ended: what does that say of the provider's health? */
 void send_watch_note(struct mill_ctx *ctx, const struct send_job *job);
 /** @brief Metrics and readiness by the providers' health, which changes with time too. */
 void send_watch_report(struct mill_ctx *ctx);
+/* batch.c: */
+/** @brief The stage's on_batch: tell what the batch before has left, plan each record, emit CLAIMs
+ *  and INTENTs. */
+enum mill_verdict send_batch_begin(struct mill_ctx *ctx, const struct mill_record *const *in,
+                                   size_t n, struct mill_err *err);
+/** @brief Forget the jobs of the batch. */
+void send_batch_drop(struct send_state *st);
+
+/* plan.c: */
 /** @brief Decide what becomes of a record; takes a provider for it if it is to be called.
  *  @return MILL_OK (job->plan says what); MILL_E_STATE, MILL_E_IO: the ledger cannot be read */
 enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job,
                              struct mill_err *err) MILL_NODISCARD;
+/** @brief Read what the ledger and this life know of the job's message into job->view. */
+enum mill_code send_plan_look(struct mill_ctx *ctx, struct send_job *job,
+                              struct mill_err *err) MILL_NODISCARD;
+
+/* doubt.c: */
+/** @brief Decide about a message that is in doubt (job->view). Leaves job->plan at SEND_CALL when
+ * the next attempt may be made, with job->route set if it must be that provider's. */
+enum mill_code send_doubt_plan(struct mill_ctx *ctx, struct send_job *job,
+                               struct mill_err *err) MILL_NODISCARD;
+/** @brief Until when a message waits for evidence. @param open n > 0 @return wall clock, ms */
+int64_t send_doubt_due(struct mill_ctx *ctx, const struct mill_ledger_open *open);
+/** @brief Say that an attempt of another life is in doubt: DOUBT to the ledger, status UNKNOWN.
+ *  @param open the attempt's own record, or as much of it as is known */
+enum mill_code send_emit_doubt(struct mill_ctx *ctx, int32_t partition,
+                               const struct mill_ledger *open, struct mill_err *err) MILL_NODISCARD;
+/** @brief The stage's on_assigned: every open INTENT of another life is in doubt from now on,
+ *  whether its message's record comes again or not. */
+enum mill_code send_doubt_assigned(struct mill_ctx *ctx, int32_t partition, struct mill_err *err);
+
+/* claim.c: */
+/** @brief Whose is the request id? Sets job->claim, or SEND_CONFLICT. */
+enum mill_code send_claim_plan(struct mill_ctx *ctx, struct send_job *job,
+                               struct mill_err *err) MILL_NODISCARD;
+enum mill_code send_emit_claim(struct mill_ctx *ctx, const struct send_job *job,
+                               struct mill_err *err) MILL_NODISCARD;
+/** @brief The CLAIM that goes with an attempt. @own borrowed from it */
+struct mill_ledger send_claim_record(const struct mill_ledger *attempt);
+/** @brief request_id/claim into buf (MILL_LEDGER_KEY_MAX + 1 bytes). @own borrowed */
+struct mill_str send_claim_key(char *buf, struct mill_str request_id);
+
+/* outcome.c: */
 /** @brief Emit the job's INTENT or OUTCOME (with answer). */
 enum mill_code send_emit_ledger(struct mill_ctx *ctx, const struct send_job *job, int kind,
                                 struct mill_err *err) MILL_NODISCARD;
@@ -59,7 +100,6 @@ enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int6
 enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send_job *job,
                                          struct mill_err *err);
 /** @brief A job with an answer: outcome, status. @return its verdict, and err for it */
-enum mill_verdict send_conclude(struct mill_ctx *ctx, const struct send_job *job,
-                                struct mill_err *err);
+enum mill_verdict send_conclude(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err);
 
 #endif

@@ -30,16 +30,19 @@ static bool read_body(struct net_peer *p, int fd, size_t left)
 static bool read_call(struct net_peer *p, int fd)
 {
     char head[4096];
-    const char *length = NULL;
-    size_t n = 0;
+    const char *length = NULL, *end = NULL;
 
-    while (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4)) {
-        if (n == sizeof(head) - 1 || !net_peer_wait(p, fd) || recv(fd, head + n, 1, 0) != 1) {
+    while (!end) { /* looked at as a whole, then taken as far as it goes */
+        ssize_t n = net_peer_wait(p, fd) ? recv(fd, head, sizeof(head) - 1, MSG_PEEK) : -1;
+        if (n <= 0 || n == (ssize_t)sizeof(head) - 1)
             return false;
-        }
-        n++;
+        head[n] = '\0';
+        end = strstr(head, "\r\n\r\n");
     }
-    head[n] = '\0';
+    end += 4;
+    if (recv(fd, head, (size_t)(end - head), 0) != end - head)
+        return false;
+    head[end - head] = '\0';
     length = strstr(head, "Content-Length: ");
     if (!length || !strstr(head, "POST /v3/mail/send ") ||
         !strstr(head, "Authorization: Bearer SG.fake\r\n") ||
@@ -58,7 +61,8 @@ static const struct script {
              "{\"errors\":[{\"field\":\"from.email\",\"message\":\"is\\nnot\\u0001 verified\"}]}"},
     {"key@", "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"},
     {"many@", "HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\n\r\n"},
-    {"fault@", "HTTP/1.1 503 Away\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\noops"},
+    {"fault@", "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"},
+    {"busy@", "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nbusy"},
     {"strange@", "HTTP/1.1 204 No Content\r\n\r\n"},
     {"moved@", "HTTP/1.1 302 Found\r\nLocation: /v3/mail/send\r\nContent-Length: 0\r\n\r\n"},
     {"reset@", NULL},

@@ -6,6 +6,8 @@
 extern const struct mill_stage mill_stage_enrich;
 
 enum { LEDGER };
+enum { OUT_EVENTS, OUT_STATUS, OUT_LEDGER };
+enum { M_SETTLED = 2 };
 
 static const struct mill_str categories[] = {{"news", 4}};
 static const struct mill_pair metadata[] = {{{"order", 5}, {"17", 2}}};
@@ -195,7 +197,113 @@ static void overtaken(void **state)
     fake_table_put(ctx, LEDGER, "r-1/0/2/send", &intent);
     fake_table_behind(ctx, LEDGER);
     assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
-    expect(ctx, rows[0].out);
+    assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 1); /* it is proven before its reply came */
+    assert_true(((const struct mill_event *)fake_emit(ctx, 2)->value)->matched);
+    fake_free(ctx);
+}
+
+/* ---- evidence ---- */
+
+#define EVIDENCE(n, id)                                                                            \
+    "ledger r-1/0/" n "/evidence {\"message_id\":\"r-1/0\",\"kind\":\"EVIDENCE\",\"attempt\":" n   \
+    ",\"provider\":\"sendgrid\"," id "\"outcome\":\"NONE\",\"at\":\"now\",\"request_id\":\"r-1\"," \
+    "\"tenant\":\"acme\",\"categories\":[\"news\"],\"metadata\":{\"order\":\"17\"},"               \
+    "\"accepted_at\":1513299560000000}\n"
+#define SETTLED(n)                                                                                 \
+    STATUS("SENT")                                                                                 \
+    "\"reason\":\"settled by evidence\",\"provider\":\"sendgrid\",\"attempt\":" n                  \
+    ",\"at\":\"now\"}\n"
+
+enum { NONE, INTENT, UNKNOWN, REFUSED, ACCEPTED };
+
+/** What the ledger knows of r-1/0, and what an event proves. */
+static const struct proof {
+    const char *name;
+    int attempts[3]; /**< sendgrid's, from number 1 on */
+    const char *id;  /**< the event's; the accepted attempt's is xid */
+    int proven;      /**< number of the attempt; 0 = none */
+} proofs[] = {
+    {"the reply was lost", {UNKNOWN}, "new", 1},
+    {"the caller died", {INTENT}, "new", 1},
+    {"an event without the provider's id", {UNKNOWN}, NULL, 1},
+    {"refused: it is no doubt", {REFUSED}, "new", 0},
+    {"accepted: it is no doubt", {ACCEPTED}, "xid", 0},
+    {"the newest of those in doubt", {UNKNOWN, UNKNOWN}, "new", 2},
+    {"a refusal after the doubt", {UNKNOWN, REFUSED}, "new", 1},
+    {"the event is the accepted one's", {ACCEPTED, UNKNOWN}, "xid", 0},
+    {"the event is not the accepted one's", {ACCEPTED, UNKNOWN}, "new", 2},
+    {"whose the event is cannot be told", {ACCEPTED, UNKNOWN}, NULL, 0},
+};
+
+static void put_attempt(struct mill_ctx *ctx, int number, int what)
+{
+    struct mill_ledger r = outcome;
+    char key[32];
+
+    if (what == NONE)
+        return;
+    r.attempt = number;
+    r.kind = what == INTENT ? MILL_LEDGER_INTENT : MILL_LEDGER_OUTCOME;
+    r.outcome = what == UNKNOWN    ? MILL_OUTCOME_UNKNOWN
+                : what == REFUSED  ? MILL_OUTCOME_TRANSIENT
+                : what == ACCEPTED ? MILL_OUTCOME_ACCEPTED
+                                   : MILL_OUTCOME_NONE;
+    if (what != ACCEPTED)
+        r.provider_id = (struct mill_str){NULL, 0};
+    snprintf(key, sizeof(key), "r-1/0/%d/send", number);
+    fake_table_put(ctx, LEDGER, key, &r);
+}
+
+static void proof_row(void **state)
+{
+    const struct proof *row = *state;
+    char raw[256];
+    struct mill_ctx *ctx = fake_new(&mill_stage_enrich, NULL);
+    struct mill_callback_event value;
+    struct mill_record in;
+    struct mill_err err = {0};
+    const struct mill_ledger *proof = NULL;
+
+    snprintf(
+        raw, sizeof(raw),
+        "{\"timestamp\":1513299569,\"event\":\"processed\",\"mill_message_id\":\"r-1/0\"%s%s%s}",
+        row->id ? ",\"sg_message_id\":\"" : "", row->id ? row->id : "", row->id ? "\"" : "");
+    for (int i = 0; i < 3; i++)
+        put_attempt(ctx, i + 1, row->attempts[i]);
+    value = callback_event(raw, "r-1/0");
+    in = fake_record(ctx, 0, "r-1/0", &value);
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), row->proven ? 1 : 0);
+    assert_int_equal(fake_emits_to(ctx, OUT_STATUS), row->proven ? 1 : 0);
+    assert_int_equal(fake_metric(ctx, M_SETTLED, 0), row->proven ? 1 : 0);
+    if (row->proven) {
+        proof = fake_emit(ctx, 0)->value;
+        assert_int_equal(proof->kind, MILL_LEDGER_EVIDENCE);
+        assert_int_equal(proof->attempt, row->proven);
+        assert_true(mill_str_eq(proof->provider_id, mill_str(row->id)));
+    }
+    fake_forget(ctx);
+    in = fake_record(ctx, 0, "r-1/0", &value); /* the next event finds it settled */
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 0);
+    fake_free(ctx);
+}
+
+/** What proves it is said before what it says itself, so that the mail's state only rises. */
+static void settled_then_delivered(void **state)
+{
+    const struct mill_callback_event value = callback_event(rows[0].raw, "r-1/0");
+    struct mill_ctx *ctx = fake_new(&mill_stage_enrich, NULL);
+    struct mill_record in = fake_record(ctx, 0, "r-1/0", &value);
+    struct mill_err err = {0};
+    char want[4096];
+
+    (void)state;
+    put_attempt(ctx, 2, UNKNOWN);
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    snprintf(want, sizeof(want), "%s%s%s", EVIDENCE("2", "\"provider_id\":\"xid\","), SETTLED("2"),
+             rows[0].out);
+    expect(ctx, want);
     fake_free(ctx);
 }
 
@@ -296,12 +404,11 @@ static void samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(foreign),
-        cmocka_unit_test(miss),
-        cmocka_unit_test(overtaken),
+        cmocka_unit_test(foreign),   cmocka_unit_test(miss),
+        cmocka_unit_test(overtaken), cmocka_unit_test(settled_then_delivered),
         cmocka_unit_test(samples),
     };
 
     return TABLE(rows, enrich_row) + TABLE(rejects, rejected) + TABLE(sames, identity) +
-           TESTS(tests);
+           TABLE(proofs, proof_row) + TESTS(tests);
 }
