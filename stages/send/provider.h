@@ -63,8 +63,8 @@ struct mill_answer {
     enum mill_outcome outcome;
     struct mill_str provider_id; /**< the provider's id of the mail; absent if it gave none */
     struct mill_str reason;      /**< for people; absent when accepted */
-    /** With THROTTLED and TRANSIENT: it wants no call for so long; 0 = it did not say how long; < 0 = it said so
-     *  of this mail alone. */
+    /** With THROTTLED and TRANSIENT: it wants no call for so long; 0 = it did not say how long; < 0
+     * = it said so of this mail alone. */
     int64_t wait_ms;
 };
 
