@@ -1,6 +1,7 @@
 /* What calls get instead of a plain 202: rules, first match wins. See README.md for the JSON. */
 #include "double.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,29 @@ static bool rule_message_id(const json_t *v, struct double_fault *f)
         return false;
     mill_str_cut(s, f->message_id, sizeof f->message_id);
     return true;
+}
+
+static bool rule_provider(const json_t *v, struct double_fault *f)
+{
+    for (int i = 0; i < DOUBLE_PROVIDERS; i++)
+        if (mill_str_is(mill_json_text(v), double_apis[i].name))
+            f->provider = i;
+    return f->provider >= 0;
+}
+
+static bool rule_reused(const json_t *v, struct double_fault *f)
+{
+    f->reused = json_is_true(v);
+    return json_is_boolean(v);
+}
+
+static bool rule_for_ms(const json_t *v, struct double_fault *f)
+{
+    uint32_t n = 0;
+    bool ok = behaviour_u32(v, &n) && n > 0;
+
+    f->until_ms = mill_tick_ms() + n;
+    return ok;
 }
 
 static bool rule_reset(const json_t *v, struct double_fault *f)
@@ -92,7 +116,10 @@ static const struct {
     const char *name;
     bool (*read)(const json_t *v, struct double_fault *f);
 } members[] = {
+    {"provider", rule_provider},
     {"message_id", rule_message_id},
+    {"reused", rule_reused},
+    {"for_ms", rule_for_ms},
     {"every", rule_every},
     {"rate", rule_rate},
     {"times", rule_times},
@@ -117,7 +144,7 @@ static bool behaviour_rule(const json_t *o, struct double_fault *f, const char *
     const char *key;
     json_t *v;
 
-    *f = (struct double_fault){.rate = -1, .times = -1};
+    *f = (struct double_fault){.provider = -1, .rate = -1, .times = -1};
     *why = "a rule has an unknown member, or one of the wrong kind";
     if (!json_is_object(o))
         return false;
@@ -195,14 +222,21 @@ static bool behaviour_chance(double rate)
     return mill_random(&r, sizeof r) && (double)r / 4294967296.0 < rate;
 }
 
-bool double_fault_for(struct double_state *d, struct mill_str message_id, bool before_body,
+static bool behaviour_fits(const struct double_fault *f, const struct double_call *call)
+{
+    return (f->reset == DOUBLE_RESET_BEFORE_BODY) == call->before_body && f->times &&
+           (f->provider < 0 || f->provider == (int)call->from) && (!f->reused || call->reused) &&
+           (!f->until_ms || mill_tick_ms() < f->until_ms) &&
+           (!f->message_id[0] || mill_str_is(call->message_id, f->message_id));
+}
+
+bool double_fault_for(struct double_state *d, const struct double_call *call,
                       struct double_fault *out)
 {
     for (size_t i = 0; i < d->behaviour.n_faults; i++) {
         struct double_fault *f = &d->behaviour.faults[i];
 
-        if ((f->reset == DOUBLE_RESET_BEFORE_BODY) != before_body || !f->times ||
-            (f->message_id[0] && !mill_str_is(message_id, f->message_id)))
+        if (!behaviour_fits(f, call))
             continue;
         f->seen++;
         if ((f->every && f->seen % f->every) || (f->rate >= 0 && !behaviour_chance(f->rate)))

@@ -154,6 +154,7 @@ static void events_category(struct mill_buf *b, const json_t *list)
 }
 
 struct mail {
+    enum double_provider from;
     const json_t *mail, *personalization;
     const char *id;
     size_t recipient; /* running number */
@@ -186,7 +187,8 @@ static void events_render(struct mill_buf *b, const struct mail *m, struct mill_
     mill_buf_putc(b, '}');
 }
 
-static void events_add(struct double_state *d, struct mill_buf *b, int64_t due_ms)
+static void events_add(struct double_state *d, enum double_provider from, struct mill_buf *b,
+                       int64_t due_ms)
 {
     size_t n;
     char *json;
@@ -202,7 +204,7 @@ static void events_add(struct double_state *d, struct mill_buf *b, int64_t due_m
     json = mill_buf_detach(b, &n);
     if (!json)
         abort(); /* a double that loses events proves nothing */
-    d->events[d->n_events++] = (struct double_event){due_ms, json, n};
+    d->events[d->n_events++] = (struct double_event){from, due_ms, json, n};
 }
 
 static void events_recipient(struct double_state *d, const struct mail *m, struct mill_str email)
@@ -215,18 +217,24 @@ static void events_recipient(struct double_state *d, const struct mail *m, struc
         struct mill_buf b;
 
         mill_buf_init(&b, DOUBLE_POST_BYTES);
-        events_render(&b, m, email, &steps[i], (now_us + after_ms * 1000) / 1000000);
-        events_add(d, &b, now_ms + after_ms + d->behaviour.delay_ms);
+        if (m->from == DOUBLE_MAILGUN)
+            double_mailgun_event(&b, m->mail, m->id, email, steps[i].event, steps[i].more,
+                                 now_us + after_ms * 1000);
+        else
+            events_render(&b, m, email, &steps[i], (now_us + after_ms * 1000) / 1000000);
+        events_add(d, m->from, &b, now_ms + after_ms + d->behaviour.delay_ms);
     }
 }
 
-void double_queue_events(struct double_state *d, const json_t *mail, const char *id)
+void double_queue_events(struct double_state *d, enum double_provider from, const json_t *mail,
+                         const char *id)
 {
     static const char *const lists[] = {"to", "cc", "bcc"};
     const json_t *all = json_object_get(mail, "personalizations");
-    struct mail m = {.mail = mail, .id = id};
+    struct mail m = {.from = from, .mail = mail, .id = id};
+    const char *url = from == DOUBLE_MAILGUN ? d->mailgun_webhook_url : d->webhook_url;
 
-    if (!d->webhook_url || !d->webhook_url[0])
+    if (!url || !url[0])
         return;
     for (size_t i = 0; i < json_array_size(all); i++) {
         m.personalization = json_array_get(all, i);

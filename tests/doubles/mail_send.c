@@ -1,25 +1,8 @@
-/* POST /v3/mail/send as SendGrid answers it, with the faults that were asked for. */
+/* POST /v3/mail/send as SendGrid answers it. */
 #include "double.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-void double_random_id(char *out, size_t size)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    unsigned char random[40];
-    size_t n = size - 1 < sizeof random ? size - 1 : sizeof random;
-
-    if (!mill_random(random, n))
-        abort();
-    for (size_t i = 0; i < n; i++)
-        out[i] = alphabet[random[i] & 63];
-    out[n] = '\0';
-}
 
 void double_answer_error(struct mill_exchange *x, unsigned status, const char *field,
                          const char *message)
@@ -40,7 +23,8 @@ void double_answer_error(struct mill_exchange *x, unsigned status, const char *f
     mill_buf_release(&body);
 }
 
-void double_answer(struct mill_exchange *x, unsigned status, const char *id, uint32_t retry_after_s)
+void double_sendgrid_answer(struct mill_exchange *x, unsigned status, const char *id,
+                            uint32_t retry_after_s)
 {
     char seconds[16], reset[24];
     struct mill_pair h[6];
@@ -79,93 +63,14 @@ static bool mail_authorized(const struct double_state *d, const struct mill_exch
     return d->key && d->key[0] ? mill_str_is(auth, d->key) : mill_str_starts(auth, "SG.");
 }
 
-/* Of the first personalization that has one: ours sends one a call. */
-static struct mill_str mail_message_id(const json_t *mail)
-{
-    const json_t *list = json_object_get(mail, "personalizations");
-    struct mill_str id;
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        id = mill_json_str(json_object_get(json_array_get(list, i), "custom_args"),
-                           "mill_message_id");
-        if (id.n)
-            return id;
-    }
-    id = mill_json_str(json_object_get(mail, "custom_args"), "mill_message_id");
-    return id.n ? id : MILL_STR("(none)");
-}
-
-static void mail_count(json_t *counts, struct mill_str id)
-{
-    json_t *n = json_object_getn(counts, id.p, id.n);
-
-    if (n)
-        json_integer_set(n, json_integer_value(n) + 1);
-    else
-        json_object_setn_new(counts, id.p, id.n, json_integer(1));
-}
-
-static bool mail_sandbox(const json_t *mail)
-{
-    const json_t *settings = json_object_get(mail, "mail_settings");
-
-    return json_is_true(json_object_get(json_object_get(settings, "sandbox_mode"), "enable"));
-}
-
-/* Keeps the call; the worker answers it, or the next change of behaviour ends it. */
-static bool mail_keep(struct double_state *d, struct mill_exchange *x, const struct double_fault *f,
-                      unsigned status, const char *id)
-{
-    struct double_late *l = calloc(1, sizeof *l);
-
-    if (!l)
-        return false;
-    l->x = x;
-    l->due_ms = f->hang ? INT64_MAX : mill_tick_ms() + f->late_ms;
-    l->status = status;
-    l->retry_after_s = f->retry_after_s;
-    snprintf(l->id, sizeof l->id, "%s", id);
-    l->next = d->late;
-    d->late = l;
-    return true;
-}
-
-/* A valid call. */
-static void mail_take(struct double_state *d, struct mill_exchange *x, const json_t *mail)
-{
-    struct mill_str message_id = mail_message_id(mail);
-    struct double_fault f = {.accept = true};
-    const bool sandbox = mail_sandbox(mail);
-    unsigned status;
-    char id[23];
-    bool kept = false;
-
-    double_random_id(id, sizeof id);
-    pthread_mutex_lock(&d->lock);
-    double_fault_for(d, message_id, false, &f);
-    status = f.status ? f.status : sandbox ? 200 : 202;
-    mail_count(d->attempts, message_id);
-    if (f.accept && !sandbox) {
-        mail_count(d->calls, message_id);
-        double_queue_events(d, mail, id);
-    }
-    if (f.hang || (f.late_ms && !f.reset))
-        kept = mail_keep(d, x, &f, status, id);
-    pthread_mutex_unlock(&d->lock);
-    if (kept)
-        mill_http_wake(d->http);
-    else if (f.reset)
-        mill_exchange_drop(x);
-    else
-        double_answer(x, status, id, f.retry_after_s);
-}
-
 void double_on_mail(void *app, struct mill_exchange *x)
 {
     struct double_state *d = app;
     const char *field = NULL, *message = NULL;
     json_t *mail = NULL;
+    char id[23];
 
+    double_random_id(id, sizeof id);
     if (!mail_authorized(d, x))
         double_answer_error(x, 401, NULL,
                             "The provided authorization grant is invalid, expired, or revoked");
@@ -176,6 +81,6 @@ void double_on_mail(void *app, struct mill_exchange *x)
     else if (!double_mail_valid(x, mail, &field, &message))
         double_answer_error(x, 400, field, message);
     else
-        mail_take(d, x, mail);
+        double_take(d, x, DOUBLE_SENDGRID, mail, id);
     json_decref(mail);
 }

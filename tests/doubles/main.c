@@ -1,4 +1,5 @@
-/* mill-provider-double: a SendGrid that runs here, remembers, and does as it is told. */
+/* mill-provider-double: a SendGrid and a Mailgun that run here, remembers, and does as it is told.
+ */
 #include "double.h"
 
 #include "base/log.h"
@@ -25,6 +26,20 @@ static const struct mill_opt main_opts[] = {
      .type = MILL_OPT_STR,
      .off = offsetof(struct double_state, webhook_key),
      .help = "file with the EC P-256 private key (PEM or DER) that signs them; none = unsigned"},
+    {.name = "mailgun-key",
+     .type = MILL_OPT_STR,
+     .off = offsetof(struct double_state, mailgun_key),
+     .flags = MILL_OPT_SECRET,
+     .help = "Mailgun API key that calls must carry; none = any that starts with key-"},
+    {.name = "mailgun-webhook-url",
+     .type = MILL_OPT_STR,
+     .off = offsetof(struct double_state, mailgun_webhook_url),
+     .help = "where Mailgun's events are posted; none = there are none"},
+    {.name = "mailgun-signing-key",
+     .type = MILL_OPT_STR,
+     .off = offsetof(struct double_state, mailgun_signing_key),
+     .flags = MILL_OPT_SECRET,
+     .help = "key that signs them"},
     {.name = "print-public-key",
      .type = MILL_OPT_BOOL,
      .off = offsetof(struct double_state, print_public_key),
@@ -108,7 +123,7 @@ int main(int argc, char **argv)
         mill_log_err(MILL_ERROR, "options", &err);
         rc = code == MILL_E_STATE ? MILL_EXIT_USAGE : mill_exit_of(code);
     } else if (mode == MILL_MODE_HELP) {
-        mill_opts_help("mill-provider-double", "a SendGrid double for tests", sets, stdout);
+        mill_opts_help("mill-provider-double", "a SendGrid and a Mailgun for tests", sets, stdout);
     } else if (mode == MILL_MODE_VERSION) {
         puts("mill-provider-double " MILL_VERSION);
     } else if (mode == MILL_MODE_PRINT) {

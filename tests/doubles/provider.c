@@ -17,20 +17,47 @@ static void provider_json(struct mill_exchange *x, struct mill_str body)
     mill_exchange_answer(x, 200, (struct mill_map){&type, 1}, body);
 }
 
-/* GET /calls: what went out; ?all=1: every valid call, refused ones too. */
+/* Adds the counts of one provider to those of all. */
+static bool provider_sum(json_t *to, const json_t *counts)
+{
+    const char *id;
+    json_t *n;
+
+    json_object_foreach((json_t *)(uintptr_t)counts, id, n)
+    {
+        json_int_t sum = json_integer_value(json_object_get(to, id)) + json_integer_value(n);
+        if (json_object_set_new(to, id, json_integer(sum)))
+            return false;
+    }
+    return true;
+}
+
+/* GET /calls: what went out; ?all=1: every valid call, refused ones too; ?provider=NAME: one's. */
 static void provider_on_calls(void *app, struct mill_exchange *x)
 {
     struct double_state *d = app;
-    char *text;
+    struct mill_str only = mill_exchange_query(x, "provider");
+    bool all = mill_exchange_query(x, "all").p, known = !only.p, ok = true;
+    json_t *sum = json_object();
+    char *text = NULL;
 
     pthread_mutex_lock(&d->lock);
-    text = mill_json_canonical(mill_exchange_query(x, "all").p ? d->attempts : d->calls);
+    for (size_t i = 0; i < DOUBLE_PROVIDERS; i++) {
+        bool this = !only.p || mill_str_is(only, double_apis[i].name);
+        known = known || this;
+        ok = ok && (!this || provider_sum(sum, all ? d->attempts[i] : d->calls[i]));
+    }
     pthread_mutex_unlock(&d->lock);
-    if (text)
+    if (ok)
+        text = mill_json_canonical(sum);
+    if (!known)
+        double_answer_error(x, 404, "provider", "no such provider");
+    else if (text)
         provider_json(x, mill_str(text));
     else
         double_answer_error(x, 500, NULL, "out of memory");
     free(text);
+    json_decref(sum);
 }
 
 static void provider_on_events(void *app, struct mill_exchange *x)
@@ -57,8 +84,10 @@ static void provider_on_reset(void *app, struct mill_exchange *x)
     struct double_state *d = app;
 
     pthread_mutex_lock(&d->lock);
-    json_object_clear(d->calls);
-    json_object_clear(d->attempts);
+    for (size_t i = 0; i < DOUBLE_PROVIDERS; i++) {
+        json_object_clear(d->calls[i]);
+        json_object_clear(d->attempts[i]);
+    }
     mill_buf_reset(&d->posted);
     double_drop_events(d);
     d->epoch++;
@@ -70,19 +99,23 @@ static void provider_on_reset(void *app, struct mill_exchange *x)
 static bool provider_admit(void *app, struct mill_exchange *x)
 {
     struct double_state *d = app;
+    struct double_call call = {.before_body = true, .reused = mill_exchange_reused(x)};
+    struct mill_str path = mill_exchange_path(x);
     struct double_fault f;
     bool drop;
 
-    if (!mill_str_is(mill_exchange_path(x), "/v3/mail/send"))
+    if (!mill_str_starts(path, "/v3/"))
         return true;
+    call.from = mill_str_is(path, "/v3/mail/send") ? DOUBLE_SENDGRID : DOUBLE_MAILGUN;
     pthread_mutex_lock(&d->lock);
-    drop = d->reset_before && double_fault_for(d, (struct mill_str){0}, true, &f);
+    drop = d->reset_before && double_fault_for(d, &call, &f);
     pthread_mutex_unlock(&d->lock);
     return !drop;
 }
 
 static const struct mill_route provider_routes[] = {
     {"POST", "/v3/mail/send", double_on_mail, DOUBLE_MAIL_BYTES},
+    {"POST", "/v3/*", double_on_form, DOUBLE_MAIL_BYTES},
     {"GET", "/calls", provider_on_calls, 0},
     {"DELETE", "/calls", provider_on_reset, 0},
     {"GET", "/events", provider_on_events, 0},
@@ -106,10 +139,12 @@ enum mill_code double_start(struct double_state *d, struct mill_err *err)
 
     pthread_mutex_init(&d->lock, NULL);
     mill_buf_init(&d->posted, POSTED_BYTES);
-    d->calls = json_object();
-    d->attempts = json_object();
-    if (!d->calls || !d->attempts)
-        return mill_fail(err, MILL_E_NOMEM, "double", "out of memory");
+    for (size_t i = 0; i < DOUBLE_PROVIDERS; i++) {
+        d->calls[i] = json_object();
+        d->attempts[i] = json_object();
+        if (!d->calls[i] || !d->attempts[i])
+            return mill_fail(err, MILL_E_NOMEM, "double", "out of memory");
+    }
     if (d->webhook_key && d->webhook_key[0])
         code = double_load_key(d, err);
     if (!code)
@@ -147,8 +182,10 @@ void double_stop(struct double_state *d)
     double_drop_events(d);
     free(d->events);
     mill_buf_release(&d->posted);
-    json_decref(d->calls);
-    json_decref(d->attempts);
+    for (size_t i = 0; i < DOUBLE_PROVIDERS; i++) {
+        json_decref(d->calls[i]);
+        json_decref(d->attempts[i]);
+    }
     EVP_PKEY_free(d->sign_key);
     pthread_mutex_destroy(&d->lock);
 }

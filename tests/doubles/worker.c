@@ -16,6 +16,7 @@ enum { RETRY_FIRST_MS = 100, RETRY_LAST_MS = 5000, POST_TIMEOUT_MS = 10000, IDLE
 /* One batch on its way. */
 struct double_post {
     struct double_state *d;
+    enum double_provider from;
     struct mill_buf body;
     struct mill_buf list; /* its events as GET /events lists them */
     char timestamp[24];
@@ -112,29 +113,34 @@ static void post_done(void *arg, const struct mill_http_reply *r)
 
 static void post_start(struct double_post *p)
 {
+    struct double_state *d = p->d;
     struct mill_pair headers[] = {
         {MILL_STR("Content-Type"), MILL_STR("application/json")},
         {MILL_STR("X-Twilio-Email-Event-Webhook-Timestamp"), {0}},
         {MILL_STR("X-Twilio-Email-Event-Webhook-Signature"), {0}},
     };
     struct mill_http_call call = {.method = "POST",
-                                  .url = p->d->webhook_url,
+                                  .url = d->webhook_url,
                                   .headers = {headers, 1},
-                                  .body = mill_buf_view(&p->body),
                                   .timeout_ms = POST_TIMEOUT_MS,
                                   .direct = true,
                                   .done = post_done,
                                   .arg = p};
 
-    snprintf(p->timestamp, sizeof p->timestamp, "%lld", (long long)(mill_now_us() / 1000000));
-    if (p->d->sign_key) {
+    if (p->from == DOUBLE_MAILGUN) { /* signed anew each time, in the body */
+        call.url = d->mailgun_webhook_url;
+        mill_buf_reset(&p->body);
+        double_mailgun_post(&p->body, d, mill_buf_view(&p->list), p->fail_once);
+    } else if (d->sign_key) {
+        snprintf(p->timestamp, sizeof p->timestamp, "%lld", (long long)(mill_now_us() / 1000000));
         if (!post_sign(p))
             abort();
         headers[1].value = mill_str(p->timestamp);
         headers[2].value = mill_buf_view(&p->signature);
         call.headers.n = 3;
     }
-    p->running = !mill_http_submit(p->d->http, &call, NULL);
+    call.body = mill_buf_view(&p->body);
+    p->running = !mill_http_submit(d->http, &call, NULL);
     if (!p->running)
         p->next_ms = mill_tick_ms() + p->wait_ms;
 }
@@ -148,6 +154,7 @@ static struct double_post *post_new(struct double_state *d, const struct double_
     if (!p)
         abort();
     p->d = d;
+    p->from = events[0].from;
     p->wait_ms = RETRY_FIRST_MS;
     p->epoch = d->epoch;
     mill_buf_init(&p->body, 2 * DOUBLE_POST_BYTES);
@@ -170,40 +177,52 @@ static bool worker_every(uint32_t n, uint32_t seen)
     return n && seen % n == 0;
 }
 
-/* Cuts what is due into posts. Under the lock. */
+/* What is due becomes one post. */
+static void worker_post(struct double_state *d, const struct double_event *due, size_t n)
+{
+    const struct double_behaviour *b = &d->behaviour;
+    struct double_post *p = post_new(d, due, n);
+
+    d->posts_seen++;
+    p->copies = worker_every(b->duplicate_every, d->posts_seen) ? 1 : 0;
+    p->fail_once = worker_every(b->fail_every, d->posts_seen);
+    if (worker_every(b->drop_every, d->posts_seen)) {
+        post_free(p);
+    } else {
+        p->next = d->posts;
+        d->posts = p;
+        d->posts_open++;
+    }
+    for (size_t k = 0; k < n; k++)
+        free(due[k].json);
+}
+
+/* Cuts what is due into posts: SendGrid's in batches, Mailgun's one by one. Under the lock. */
 static void worker_collect(struct double_state *d, int64_t now)
 {
     struct double_event due[DOUBLE_POST_EVENTS];
     size_t n = 0, bytes = 0, kept = 0;
 
-    for (size_t i = 0; i <= d->n_events; i++) {
-        const bool end = i == d->n_events;
+    for (size_t i = 0; i < d->n_events; i++) {
+        const struct double_event e = d->events[i];
 
-        if (!end && d->events[i].due_ms > now) {
-            d->events[kept++] = d->events[i];
+        if (e.due_ms > now || d->posts_open >= DOUBLE_POSTS_OPEN) {
+            d->events[kept++] = e;
             continue;
         }
-        if (n && (end || n == DOUBLE_POST_EVENTS || bytes + d->events[i].n > DOUBLE_POST_BYTES)) {
-            struct double_post *p = post_new(d, due, n);
-            const struct double_behaviour *b = &d->behaviour;
-            d->posts_seen++;
-            p->copies = worker_every(b->duplicate_every, d->posts_seen) ? 1 : 0;
-            p->fail_once = worker_every(b->fail_every, d->posts_seen);
-            if (worker_every(b->drop_every, d->posts_seen)) {
-                post_free(p);
-            } else {
-                p->next = d->posts;
-                d->posts = p;
-            }
-            for (size_t k = 0; k < n; k++)
-                free(due[k].json);
+        if (e.from == DOUBLE_MAILGUN) {
+            worker_post(d, &e, 1);
+            continue;
+        }
+        if (n == DOUBLE_POST_EVENTS || bytes + e.n > DOUBLE_POST_BYTES) {
+            worker_post(d, due, n);
             n = bytes = 0;
         }
-        if (!end) {
-            bytes += d->events[i].n;
-            due[n++] = d->events[i];
-        }
+        bytes += e.n;
+        due[n++] = e;
     }
+    if (n)
+        worker_post(d, due, n);
     d->n_events = kept;
 }
 
@@ -222,6 +241,7 @@ static int64_t worker_posts(struct double_state *d, int64_t now)
         if (p->done) {
             *at = p->next;
             post_free(p);
+            d->posts_open--;
             continue;
         }
         if (!p->running && p->next_ms <= now && running < DOUBLE_POSTS_MAX) {
@@ -246,7 +266,7 @@ static int64_t worker_late(struct double_state *d, int64_t now)
 
         if (l->due_ms <= now) {
             *at = l->next;
-            double_answer(l->x, l->status, l->id, l->retry_after_s);
+            double_apis[l->from].answer(l->x, l->status, l->id, l->retry_after_s);
             free(l);
             continue;
         }

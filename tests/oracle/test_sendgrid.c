@@ -2,35 +2,15 @@
  * builds: it stands in front of the double and lets only valid ones through. Needs
  * ../shared/reference (or $MILL_SHARED) and Prism in the user cache; else skipped. */
 #include "base/clock.h"
-#include "double.h"
-#include "send/provider.h"
+#include "cases.h"
+#include "judge.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <glob.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-enum { READY_MS = 60000, MANY = 1000 };
-
-static struct {
-    char prism[1024], spec[1024], judge_url[64];
-    struct double_state d;
-    struct mill_http *http;
-    pid_t pid;
-    struct mill_address many[MANY];
-    char many_text[MANY][32];
-} world;
+static struct judge judge;
+static struct mill_address many[JUDGE_MANY];
+static char many_text[JUDGE_MANY][32];
 
 /* --- messages --------------------------------------------------------------------------------- */
 
@@ -92,7 +72,7 @@ static const struct row {
       .template_data = S("{\"name\":\"x\",\"list\":[1,{\"a\":null}]}")}},
     {"1000 recipients",
      {.from = {S("me@example.com"), {0}},
-      .to = {world.many, MANY},
+      .to = {many, JUDGE_MANY},
       .subject = S("s"),
       .text = S("x")}},
     {"everything",
@@ -119,153 +99,35 @@ static const char *const refused[] = {
 
 /* --- the judge -------------------------------------------------------------------------------- */
 
-static bool newest(const char *pattern, char *out, size_t size)
-{
-    glob_t found = {0};
-    bool ok = !glob(pattern, 0, NULL, &found) && found.gl_pathc;
-
-    if (ok)
-        snprintf(out, size, "%s", found.gl_pathv[found.gl_pathc - 1]);
-    globfree(&found);
-    return ok;
-}
-
-static const char *find_parts(void)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    const char *shared = getenv("MILL_SHARED");
-    char pattern[512];
-
-    snprintf(pattern, sizeof pattern, "%s/overlays/tsg_mail_v3.overlay.json",
-             shared && shared[0] ? shared : "../../shared/reference");
-    if (!newest(pattern, world.spec, sizeof world.spec))
-        return "no ../shared/reference with SendGrid's description";
-    if (cache && cache[0])
-        snprintf(pattern, sizeof pattern, "%s/sendmill/prism/*/prism", cache);
-    else
-        snprintf(pattern, sizeof pattern, "%s/.cache/sendmill/prism/*/prism", home ? home : "");
-    if (!newest(pattern, world.prism, sizeof world.prism))
-        return "no Prism in the cache; deploy/local/setup prism installs it";
-    return NULL;
-}
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-static bool judge_ready(unsigned port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                            .sin_port = htons((uint16_t)port)};
-    const int64_t until = mill_tick_ms() + READY_MS;
-    bool ok = false;
-
-    while (!ok && mill_tick_ms() < until && waitpid(world.pid, NULL, WNOHANG) == 0) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        ok = !connect(fd, (struct sockaddr *)&a, sizeof a);
-        close(fd);
-        if (!ok)
-            usleep(100000);
-    }
-    return ok;
-}
-
 static int setup(void **state)
 {
-    struct mill_err err;
-    char double_url[64], port_text[16];
-    unsigned port = free_port();
-
     (void)state;
-    unsetenv("http_proxy");
-    for (int i = 0; i < MANY; i++) {
-        snprintf(world.many_text[i], sizeof world.many_text[i], "r%d@example.com", i);
-        world.many[i].email = mill_str(world.many_text[i]);
+    for (int i = 0; i < JUDGE_MANY; i++) {
+        snprintf(many_text[i], sizeof many_text[i], "r%d@example.com", i);
+        many[i].email = mill_str(many_text[i]);
     }
-    world.d = (struct double_state){
+    judge.d = (struct double_state){
         .listen = "127.0.0.1:0", .key = "SG.fake-key", .threads = 1, .flush_ms = 100};
-    if (double_start(&world.d, &err) || mill_http_new(&world.http, NULL, &err))
-        return -1;
-    snprintf(double_url, sizeof double_url, "http://127.0.0.1:%u",
-             mill_server_port(world.d.server));
-    snprintf(port_text, sizeof port_text, "%u", port);
-    snprintf(world.judge_url, sizeof world.judge_url, "http://127.0.0.1:%u", port);
-    world.pid = fork();
-    if (!world.pid) {
-        int null = open("/dev/null", O_RDWR);
-        dup2(null, 0);
-        dup2(null, 1);
-        dup2(null, 2);
-        execl(world.prism, world.prism, "proxy", "--errors", "-h", "127.0.0.1", "-p", port_text,
-              world.spec, double_url, (char *)NULL);
-        _exit(127);
-    }
-    return judge_ready(port) ? 0 : -1;
+    return judge_start(&judge);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    if (world.pid > 0) {
-        kill(world.pid, SIGTERM);
-        waitpid(world.pid, NULL, 0);
-    }
-    mill_http_free(world.http);
-    double_stop(&world.d);
+    judge_stop(&judge);
     return 0;
 }
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-struct verdict {
-    bool done;
-    enum mill_http_end end;
-    struct mill_arena *mem;
-    struct mill_answer answer;
-    long status;
-    char body[2000];
-};
-
-static void on_reply(void *arg, const struct mill_http_reply *r)
-{
-    struct verdict *v = arg;
-
-    v->done = true;
-    v->end = r->end;
-    v->status = r->status;
-    mill_str_cut(r->body, v->body, sizeof v->body);
-    mill_provider_sendgrid.classify(r, v->mem, &v->answer);
-}
-
-static void call(struct mill_http_call *c, struct verdict *v)
-{
-    struct mill_err err;
-
-    c->timeout_ms = 20000;
-    c->done = on_reply;
-    c->arg = v;
-    assert_int_equal(mill_http_submit(world.http, c, &err), MILL_OK);
-    while (!v->done)
-        mill_http_poll(world.http, 1000);
-}
-
 static void test_built(void **state)
 {
     const size_t i = (size_t)(uintptr_t)*state;
-    const struct mill_account account = {.url = world.judge_url, .secret = "SG.fake-key"};
+    const struct mill_account account = {.url = judge.url, .secret = "SG.fake-key"};
     struct mill_message m = rows[i].m;
     struct mill_outgoing out = {0};
     struct mill_arena mem = {0};
-    struct verdict v = {.mem = &mem};
+    struct judge_verdict v = {.provider = &mill_provider_sendgrid, .mem = &mem};
     struct mill_err err;
     char id[32];
 
@@ -273,14 +135,14 @@ static void test_built(void **state)
     m.message_id = mill_str(id);
     if (mill_provider_sendgrid.build(&account, &m, mill_now_us(), &out, &err))
         fail_msg("%s: %s", err.where, err.text);
-    call(&out.http, &v);
+    judge_call(&judge, &out.http, &v);
     if (v.status != 202)
         fail_msg("%ld %s\nfor %.*s", v.status, v.body, MILL_FMT(out.http.body));
     assert_int_equal(v.answer.outcome, MILL_OUTCOME_ACCEPTED);
     assert_int_equal(v.answer.provider_id.n, 22); /* the double's, through the judge */
-    pthread_mutex_lock(&world.d.lock);            /* and the double knows it by our id */
-    assert_int_equal(json_integer_value(json_object_get(world.d.calls, id)), 1);
-    pthread_mutex_unlock(&world.d.lock);
+    pthread_mutex_lock(&judge.d.lock);            /* and the double knows it by our id */
+    assert_int_equal(json_integer_value(json_object_get(judge.d.calls[DOUBLE_SENDGRID], id)), 1);
+    pthread_mutex_unlock(&judge.d.lock);
     mill_arena_release(&mem);
     mill_arena_release(&out.mem);
     mill_buf_release(&out.body);
@@ -293,14 +155,14 @@ static void test_judge_refuses(void **state)
     char url[128];
 
     (void)state;
-    snprintf(url, sizeof url, "%s/v3/mail/send", world.judge_url);
+    snprintf(url, sizeof url, "%s/v3/mail/send", judge.url);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct mill_arena mem = {0};
-        struct verdict v = {.mem = &mem};
+        struct judge_verdict v = {.provider = &mill_provider_sendgrid, .mem = &mem};
         struct mill_http_call c = {
             .method = "POST", .url = url, .headers = {h, 2}, .body = mill_str(refused[i])};
 
-        call(&c, &v);
+        judge_call(&judge, &c, &v);
         if (v.status != 422)
             fail_msg("%ld %s\nfor %s", v.status, v.body, refused[i]);
         mill_arena_release(&mem);
@@ -324,26 +186,22 @@ static void test_double_answers(void **state)
         {"Bearer SG.fake-key", MAIL(TO "," TO), 0, 400, MILL_OUTCOME_PERMANENT},
         {"Bearer SG.fake-key", MAIL(TO), 413, 413, MILL_OUTCOME_PERMANENT},
         {"Bearer SG.fake-key", MAIL(TO), 429, 429, MILL_OUTCOME_THROTTLED},
-        {"Bearer SG.fake-key", MAIL(TO), 500, 500, MILL_OUTCOME_TRANSIENT},
+        {"Bearer SG.fake-key", MAIL(TO), 500, 500, MILL_OUTCOME_UNKNOWN},
     };
     char url[128];
 
     (void)state;
-    snprintf(url, sizeof url, "%s/v3/mail/send", world.judge_url);
+    snprintf(url, sizeof url, "%s/v3/mail/send", judge.url);
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         const struct mill_pair h[] = {{MILL_STR("Authorization"), mill_str(answers[i].auth)},
                                       {MILL_STR("Content-Type"), MILL_STR("application/json")}};
         struct mill_arena mem = {0};
-        struct verdict v = {.mem = &mem};
+        struct judge_verdict v = {.provider = &mill_provider_sendgrid, .mem = &mem};
         struct mill_http_call c = {
             .method = "POST", .url = url, .headers = {h, 2}, .body = mill_str(answers[i].body)};
 
-        pthread_mutex_lock(&world.d.lock);
-        world.d.behaviour = (struct double_behaviour){
-            .n_faults = answers[i].fault ? 1 : 0,
-            .faults = {{.rate = -1, .times = 1, .status = answers[i].fault}}};
-        pthread_mutex_unlock(&world.d.lock);
-        call(&c, &v);
+        judge_fault(&judge, answers[i].fault);
+        judge_call(&judge, &c, &v);
         if (v.status != answers[i].status || strstr(v.body, "prism"))
             fail_msg("%ld %s", v.status, v.body);
         assert_int_equal(v.answer.outcome, answers[i].outcome);
@@ -354,7 +212,7 @@ static void test_double_answers(void **state)
 int main(void)
 {
     struct CMUnitTest tests[ROWS + 2];
-    const char *missing = find_parts();
+    const char *missing = judge_find(&judge, "overlays/tsg_mail_v3.overlay.json");
 
     if (missing) {
         printf("SKIP: %s\n", missing);

@@ -128,7 +128,7 @@ static struct MHD_Daemon *server_daemon(struct mill_server *s, const struct mill
         flags, 0, NULL, NULL, mill_server_access, s, MHD_OPTION_EXTERNAL_LOGGER, server_mute, NULL,
         MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)addr, MHD_OPTION_NOTIFY_COMPLETED,
         mill_server_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, server_unescape, NULL,
-        MHD_OPTION_CONNECTION_LIMIT,
+        MHD_OPTION_NOTIFY_CONNECTION, mill_server_connection, NULL, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(conf->max_connections ? conf->max_connections : SERVER_CONNECTIONS),
         MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)(conf->idle_timeout_s ? conf->idle_timeout_s : SERVER_IDLE_S),

@@ -72,6 +72,35 @@ struct mill_str mill_exchange_body(const struct mill_exchange *x)
     return mill_buf_view(&x->body);
 }
 
+/* Requests that a connection has carried; NULL without memory for it. */
+static uint32_t *server_count(struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+void mill_server_connection(void *arg, struct MHD_Connection *conn, void **count,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    (void)arg;
+    (void)conn;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *count = calloc(1, sizeof(uint32_t));
+    } else {
+        free(*count);
+        *count = NULL;
+    }
+}
+
+bool mill_exchange_reused(const struct mill_exchange *x)
+{
+    const uint32_t *count = server_count(x->conn);
+
+    return count && *count > 1;
+}
+
 struct mill_arena *mill_exchange_arena(struct mill_exchange *x)
 {
     return &x->arena;
@@ -235,10 +264,13 @@ static enum MHD_Result server_begin(struct mill_server *s, struct MHD_Connection
 {
     struct mill_exchange *x = calloc(1, sizeof *x);
     size_t header_bytes = 0;
+    uint32_t *count = server_count(conn);
     uint64_t length;
 
     if (!x)
         return MHD_NO;
+    if (count)
+        ++*count;
     *slot = x;
     x->server = s;
     x->conn = conn;

@@ -67,6 +67,8 @@ struct mill_str mill_exchange_header(const struct mill_exchange *x, const char *
 struct mill_str mill_exchange_query(const struct mill_exchange *x, const char *name);
 /** @own borrowed until answered */
 struct mill_str mill_exchange_body(const struct mill_exchange *x);
+/** @brief Has its connection carried a request before? In `admit` and in the handler only. */
+bool mill_exchange_reused(const struct mill_exchange *x);
 /** @brief Memory that lives until the request is answered. */
 struct mill_arena *mill_exchange_arena(struct mill_exchange *x);
 

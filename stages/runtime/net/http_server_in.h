@@ -33,4 +33,8 @@ enum MHD_Result mill_server_access(void *arg, struct MHD_Connection *conn, const
 void mill_server_completed(void *arg, struct MHD_Connection *conn, void **slot,
                            enum MHD_RequestTerminationCode why);
 
+/** @brief MHD_NotifyConnectionCallback: a connection counts its requests. */
+void mill_server_connection(void *arg, struct MHD_Connection *conn, void **count,
+                            enum MHD_ConnectionNotificationCode code);
+
 #endif
