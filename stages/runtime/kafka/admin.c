@@ -207,8 +207,16 @@ enum mill_code mill_admin_list(struct mill_admin *a, const struct mill_topic **t
     return v ? MILL_OK : mill_fail(err, MILL_E_NOMEM, "topics", "out of memory");
 }
 
-static rd_kafka_NewTopic_t *admin_new_topic(const struct mill_topic *t, int32_t replication,
-                                            struct mill_err *err)
+/* A setting's name and value as librdkafka wants them, NUL-terminated. */
+static bool admin_setting(struct mill_admin *a, const struct mill_pair *p, const char *out[2])
+{
+    out[0] = mill_arena_dup(&a->arena, p->key).p;
+    out[1] = mill_arena_dup(&a->arena, p->value).p;
+    return out[0] && out[1];
+}
+
+static rd_kafka_NewTopic_t *admin_new_topic(struct mill_admin *a, const struct mill_topic *t,
+                                            int32_t replication, struct mill_err *err)
 {
     char text[256];
     rd_kafka_NewTopic_t *n =
@@ -219,10 +227,13 @@ static rd_kafka_NewTopic_t *admin_new_topic(const struct mill_topic *t, int32_t 
         return NULL;
     }
     for (size_t i = 0; i < t->config.n; i++) {
-        char name[128], value[256];
-        mill_str_cut(t->config.v[i].key, name, sizeof name);
-        mill_str_cut(t->config.v[i].value, value, sizeof value);
-        rd_kafka_NewTopic_set_config(n, name, value);
+        const char *s[2];
+        if (!admin_setting(a, &t->config.v[i], s)) {
+            mill_fail(err, MILL_E_NOMEM, t->name, "out of memory");
+            rd_kafka_NewTopic_destroy(n);
+            return NULL;
+        }
+        rd_kafka_NewTopic_set_config(n, s[0], s[1]);
     }
     return n;
 }
@@ -230,13 +241,13 @@ static rd_kafka_NewTopic_t *admin_new_topic(const struct mill_topic *t, int32_t 
 enum mill_code mill_admin_create(struct mill_admin *a, const struct mill_topic *t,
                                  int32_t replication, struct mill_err *err)
 {
-    rd_kafka_NewTopic_t *topic = admin_new_topic(t, replication, err);
+    rd_kafka_NewTopic_t *topic = admin_new_topic(a, t, replication, err);
     rd_kafka_AdminOptions_t *o;
     rd_kafka_event_t *ev;
     enum mill_code code;
 
     if (!topic)
-        return MILL_E_CONFIG;
+        return err->code;
     o = admin_options(a, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_CreateTopics(a->rk, &topic, 1, o, a->queue);
     ev = admin_wait(a, t->name, &code, err);
@@ -266,12 +277,14 @@ enum mill_code mill_admin_alter(struct mill_admin *a, const char *name, struct m
     enum mill_code code;
 
     for (size_t i = 0; i < config.n; i++) {
-        char key[128], value[256];
+        const char *s[2];
         rd_kafka_error_t *e;
-        mill_str_cut(config.v[i].key, key, sizeof key);
-        mill_str_cut(config.v[i].value, value, sizeof value);
-        e = rd_kafka_ConfigResource_add_incremental_config(
-            r, key, RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, value);
+        if (!admin_setting(a, &config.v[i], s)) {
+            code = mill_fail(err, MILL_E_NOMEM, name, "out of memory");
+            goto out;
+        }
+        e = rd_kafka_ConfigResource_add_incremental_config(r, s[0],
+                                                           RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, s[1]);
         if (e) {
             code = mill_rd_fail(err, name, e);
             goto out;

@@ -219,16 +219,19 @@ enum mill_code mill_rd_fail_call(struct mill_err *err, const char *where, rd_kaf
     return code;
 }
 
-struct mill_map mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *arena)
+bool mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *arena, struct mill_map *out)
 {
     rd_kafka_headers_t *hdrs = NULL;
-    struct mill_pair *v = NULL;
+    struct mill_pair *v;
     size_t n = 0, count;
 
+    *out = (struct mill_map){0};
     if (rd_kafka_message_headers(m, &hdrs) || !(count = rd_kafka_header_cnt(hdrs)))
-        return (struct mill_map){0};
+        return true;
     v = mill_arena_calloc(arena, count, sizeof *v);
-    for (; v && n < count; n++) {
+    if (!v)
+        return false;
+    for (; n < count; n++) {
         const char *name;
         const void *value;
         size_t size;
@@ -237,7 +240,8 @@ struct mill_map mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *
         v[n].key = mill_str(name);
         v[n].value = value ? (struct mill_str){value, size} : MILL_STR("");
     }
-    return (struct mill_map){v, n};
+    *out = (struct mill_map){v, n};
+    return true;
 }
 
 rd_kafka_headers_t *mill_rd_headers_new(struct mill_map map)

@@ -223,8 +223,6 @@ static void loop_run_chunk(struct mill_ctx *ctx)
 
 static void loop_process(struct mill_ctx *ctx)
 {
-    uint64_t epoch = ctx->epoch;
-
     if (ctx->fresh == ctx->items_n || !loop_prepare(ctx))
         return;
     if (ctx->spec->on_batch && !loop_announce(ctx))
@@ -234,8 +232,6 @@ static void loop_process(struct mill_ctx *ctx)
      * at most), far below max.poll.interval, and pausing would throw the prefetched records away.
      */
     run_drive_pending(ctx);
-    if (epoch != ctx->epoch)
-        mill_log(MILL_WARN, "batch_dropped", NULL, "the assignment changed under a batch");
 }
 
 static bool loop_full(const struct mill_ctx *ctx)

@@ -155,8 +155,11 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
         .timestamp_us = rd_kafka_message_timestamp(m, &type) * 1000,
         .key = {m->key, m->key_len},
         .raw = {m->payload, m->len},
-        .headers = mill_rd_headers(m, &ctx->arena),
     };
+    if (!mill_rd_headers(m, &ctx->arena, &in->headers)) {
+        run_exit(ctx, MILL_EXIT_TEMP);
+        return false;
+    }
     in->origin = prepare_origin(ctx, in, prepare_topic(ctx, p));
     in->attempt = prepare_attempt(in);
     item->state = RUN_READY;

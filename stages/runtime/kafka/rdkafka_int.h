@@ -36,8 +36,10 @@ enum mill_code mill_rd_fail_code(struct mill_err *err, const char *where, rd_kaf
 /** @brief The same for a call of rk that had no answer: a broker that refused us is why. */
 enum mill_code mill_rd_fail_call(struct mill_err *err, const char *where, rd_kafka_t *rk,
                                  rd_kafka_resp_err_t e);
-/** @brief Headers of a message as a map in the arena (absent values become ""). */
-struct mill_map mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *arena);
+/** @brief Headers of a message as a map in the arena (absent values become "").
+ *  @return false: out of memory */
+bool mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *arena,
+                     struct mill_map *out) MILL_NODISCARD;
 /** @brief Map to headers. @own new; NULL for an empty map or when out of memory */
 rd_kafka_headers_t *mill_rd_headers_new(struct mill_map map);
 

@@ -218,8 +218,11 @@ enum mill_code mill_reader_next(struct mill_reader *r, int wait_ms, struct mill_
             .timestamp_us = rd_kafka_message_timestamp(r->last, &type) * 1000,
             .key = {r->last->key, r->last->key_len},
             .raw = {r->last->payload, r->last->len},
-            .headers = mill_rd_headers(r->last, &r->arena),
         };
+        if (!mill_rd_headers(r->last, &r->arena, &in->headers)) {
+            *got = false;
+            code = mill_fail(err, MILL_E_NOMEM, in->topic, "out of memory");
+        }
     }
     return code;
 }
