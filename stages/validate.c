@@ -132,10 +132,6 @@ static enum mill_verdict validate_on_record(struct mill_ctx *ctx, const struct m
     };
     enum mill_code rc = MILL_OK;
 
-    if (!in->value) {
-        mill_fail(err, MILL_E_DATA, "value", "the record is empty");
-        return MILL_REJECT;
-    }
     memcpy(&r, in->value, sizeof r);
     if (validate_fill(in, &r, request_id, fingerprint, err))
         return MILL_RETRY;
