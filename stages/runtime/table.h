@@ -56,6 +56,7 @@ enum mill_code mill_table_put(struct mill_table *t, int32_t partition, struct mi
 struct mill_table_stats {
     uint64_t records;       /**< keys held */
     uint64_t bytes;         /**< of the file, in use */
+    uint64_t read;          /**< records taken in from the topic by this process */
     int64_t lag;            /**< records of the topic not read yet */
     double rebuild_seconds; /**< what the last catching up took */
 };

@@ -10,116 +10,11 @@
 #include <cmocka.h>
 #include <pthread.h>
 
-#include "avro/registry.h"
 #include "base/clock.h"
-#include "lab.h"
 #include "loop_stage.h"
-#include "table.h"
+#include "table_lab.h"
 
 enum { WAIT_MS = 15000, KEYS = 500 };
-
-static struct lab lab;
-static struct mill_table_conf conf;
-
-/* A framed note; text under 60 bytes. @own static buffer */
-static struct mill_str framed(const char *text)
-{
-    static char b[80];
-    size_t n = strlen(text);
-
-    memcpy(b, "\0\0\0\0\1", 5);
-    b[5] = (char)(n * 2); /* zigzag length, one byte */
-    memcpy(b + 6, text, n);
-    return (struct mill_str){b, n + 6};
-}
-
-static void put(const char *key, const char *text)
-{
-    int32_t partition = mill_partition(mill_str(key), 4);
-
-    lab_produce(&lab, "things", partition, mill_str(key),
-                text ? framed(text) : (struct mill_str){0}, NULL);
-}
-
-static int setup(void **state)
-{
-    struct mill_registry *r = NULL;
-    struct mill_err err = {0};
-    int32_t id;
-
-    (void)state;
-    lab_open(&lab);
-    lab_topic(&lab, "things", 4);
-    if (mill_registry_new(&r, lab.registry_url, 5000, &err) ||
-        mill_registry_register(r, "things-value", mill_str(note_desc.avsc), &id, &err))
-        return -1;
-    mill_registry_free(r);
-    conf = (struct mill_table_conf){
-        .kafka = {.brokers = lab.brokers, .client_id = "test"},
-        .registry = lab.registry_url,
-        .state_dir = lab.dir,
-        .name = "things",
-        .topic = "things",
-        .desc = &note_desc,
-        .max_bytes = 64 << 20,
-    };
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    lab_close(&lab);
-    return 0;
-}
-
-static struct mill_table *started(void)
-{
-    struct mill_table *t = NULL;
-    struct mill_err err = {0};
-    int64_t until = mill_tick_ms() + WAIT_MS;
-
-    assert_int_equal(mill_table_start(&t, &conf, &err), MILL_OK);
-    while (!mill_table_caught_up(t) && mill_tick_ms() < until)
-        usleep(10000);
-    assert_true(mill_table_caught_up(t));
-    return t;
-}
-
-/* What the table says of a key; "" for none. @own static buffer */
-static const char *found(struct mill_table *t, const char *key)
-{
-    static _Thread_local char text[64];
-    struct mill_arena mem = {0};
-    struct mill_err err = {0};
-    struct note note = {0};
-    enum mill_code code = mill_table_get(t, mill_str(key), &mem, &note, &err);
-
-    text[0] = 0;
-    if (!code)
-        mill_str_cut(note.text, text, sizeof text);
-    else
-        assert_int_equal(code, MILL_E_NOENT);
-    mill_arena_release(&mem);
-    return text;
-}
-
-static bool becomes(struct mill_table *t, const char *key, const char *text)
-{
-    int64_t until = mill_tick_ms() + WAIT_MS;
-
-    while (strcmp(found(t, key), text) != 0 && mill_tick_ms() < until)
-        usleep(10000);
-    return !strcmp(found(t, key), text);
-}
-
-static void own(struct mill_table *t, const char *key, const char *text)
-{
-    struct mill_err err = {0};
-    struct note note = {mill_str(text)};
-
-    assert_int_equal(mill_table_put(t, MILL_TABLE_BY_KEY, mill_str(key), &note, &err), MILL_OK);
-}
 
 static void a_global_table_holds_every_partition(void **state)
 {
@@ -130,20 +25,20 @@ static void a_global_table_holds_every_partition(void **state)
     (void)state;
     for (int i = 0; i < 20; i++) {
         snprintf(key, sizeof key, "k%02d/0", i);
-        put(key, i == 7 ? "old" : "v");
+        table_lab_put(key, i == 7 ? "old" : "v");
     }
-    put("k07/0", "new");
-    put("k08/0", NULL);
-    t = started();
-    assert_string_equal(found(t, "k07/0"), "new");
-    assert_string_equal(found(t, "k08/0"), "");
-    assert_string_equal(found(t, "k0"), "");
+    table_lab_put("k07/0", "new");
+    table_lab_put("k08/0", NULL);
+    t = table_lab_started();
+    assert_string_equal(table_lab_found(t, "k07/0"), "new");
+    assert_string_equal(table_lab_found(t, "k08/0"), "");
+    assert_string_equal(table_lab_found(t, "k0"), "");
     for (int i = 9; i < 20; i++) {
         snprintf(key, sizeof key, "k%02d/0", i);
-        assert_string_equal(found(t, key), "v");
+        assert_string_equal(table_lab_found(t, key), "v");
     }
-    put("k08/0", "again");
-    assert_true(becomes(t, "k08/0", "again"));
+    table_lab_put("k08/0", "again");
+    assert_true(table_lab_becomes(t, "k08/0", "again"));
     mill_table_stats(t, &stats);
     assert_int_equal(stats.records, 20);
     assert_true(stats.bytes > 0 && stats.lag >= 0 && stats.rebuild_seconds > 0);
@@ -179,27 +74,27 @@ static void an_older_record_does_not_overwrite_an_own_one(void **state)
     struct mill_table *t;
 
     (void)state;
-    put("r/1/send", "topic");
-    t = started();
-    own(t, "r/2/send", "outcome");
-    put("r/2/send", "intent");
-    put("r/3/send",
-        "mark"); /* behind it, in the same partition: once it is there, intent was read */
-    assert_true(becomes(t, "r/3/send", "mark"));
-    assert_string_equal(found(t, "r/2/send"), "outcome");
+    table_lab_put("r/1/send", "topic");
+    t = table_lab_started();
+    table_lab_own(t, "r/2/send", "outcome");
+    table_lab_put("r/2/send", "intent");
+    table_lab_put("r/3/send",
+                  "mark"); /* behind it, in the same partition: once it is there, intent was read */
+    assert_true(table_lab_becomes(t, "r/3/send", "mark"));
+    assert_string_equal(table_lab_found(t, "r/2/send"), "outcome");
     assert_string_equal(seen(t, MILL_STR("r/")), "r/1/send=topic r/2/send=outcome r/3/send=mark ");
     assert_string_equal(seen(t, (struct mill_str){0}),
                         "r/1/send=topic r/2/send=outcome r/3/send=mark ");
     assert_string_equal(seen(t, MILL_STR("r/2/")), "r/2/send=outcome ");
     /* It comes: from now on the topic's word counts again. */
-    put("r/2/send", "outcome");
-    put("r/2/send", "newer");
-    assert_true(becomes(t, "r/2/send", "newer"));
+    table_lab_put("r/2/send", "outcome");
+    table_lab_put("r/2/send", "newer");
+    assert_true(table_lab_becomes(t, "r/2/send", "newer"));
     /* An own record that never came dies with its process. */
-    own(t, "r/4/send", "never");
-    assert_string_equal(found(t, "r/4/send"), "never");
+    table_lab_own(t, "r/4/send", "never");
+    assert_string_equal(table_lab_found(t, "r/4/send"), "never");
     mill_table_stop(t);
-    t = started();
+    t = table_lab_started();
     assert_string_equal(seen(t, MILL_STR("r/")), "r/1/send=topic r/2/send=newer r/3/send=mark ");
     mill_table_stop(t);
 }
@@ -214,7 +109,7 @@ static void *read_all_the_time(void *arg)
 
     while (!atomic_load(&done)) {
         snprintf(key, sizeof key, "k%03zu", looks++ % KEYS);
-        const char *text = found(t, key);
+        const char *text = table_lab_found(t, key);
         if (*text && strcmp(text, key) != 0)
             return NULL;
         usleep(100);
@@ -230,16 +125,16 @@ static void many_threads_look_while_it_is_filled(void **state)
     void *ok;
 
     (void)state;
-    t = started();
+    t = table_lab_started();
     atomic_store(&done, false);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, read_all_the_time, t), 0);
     for (int i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "k%03d", i);
-        put(key, key);
-        own(t, key, key);
+        table_lab_put(key, key);
+        table_lab_own(t, key, key);
     }
-    assert_true(becomes(t, "k499", "k499"));
+    assert_true(table_lab_becomes(t, "k499", "k499"));
     atomic_store(&done, true);
     for (size_t i = 0; i < 4; i++) {
         pthread_join(threads[i], &ok);
@@ -255,7 +150,7 @@ static void a_table_waits_for_its_topic_and_its_broker(void **state)
 
     (void)state;
     rd_kafka_mock_broker_set_down(lab.mock, 1);
-    assert_int_equal(mill_table_start(&t, &conf, &err), MILL_OK);
+    assert_int_equal(mill_table_start(&t, &table_conf, &err), MILL_OK);
     usleep(300000);
     assert_false(mill_table_caught_up(t));
     rd_kafka_mock_broker_set_up(lab.mock, 1);
@@ -270,7 +165,7 @@ static void a_table_waits_for_its_topic_and_its_broker(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, table_lab_setup, table_lab_teardown)
         T(a_global_table_holds_every_partition),
         T(an_older_record_does_not_overwrite_an_own_one),
         T(many_threads_look_while_it_is_filled),

@@ -108,14 +108,15 @@ static void admin_topic_id(const rd_kafka_Uuid_t *id, struct mill_topic *out)
     }
 }
 
-enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct mill_topic *out,
-                                struct mill_err *err)
+/* @param broker out: one that answers; -1 = not known */
+static enum mill_code admin_topic(struct mill_admin *a, const char *name, struct mill_topic *out,
+                                  int32_t *broker, struct mill_err *err)
 {
     rd_kafka_TopicCollection_t *names;
     rd_kafka_AdminOptions_t *o;
     rd_kafka_event_t *ev;
-    int32_t partitions, broker;
-    enum mill_code code = admin_partitions(a, name, &partitions, &broker, err);
+    int32_t partitions;
+    enum mill_code code = admin_partitions(a, name, &partitions, broker, err);
 
     if (code)
         return code;
@@ -123,8 +124,8 @@ enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct m
     names = rd_kafka_TopicCollection_of_topic_names(&name, 1);
     o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
     /* Any broker knows; left to itself, librdkafka waits for the controller. */
-    if (broker >= 0)
-        rd_kafka_AdminOptions_set_broker(o, broker, NULL, 0);
+    if (*broker >= 0)
+        rd_kafka_AdminOptions_set_broker(o, *broker, NULL, 0);
     rd_kafka_DescribeTopics(a->rk, names, o, a->queue);
     ev = admin_wait(a, name, &code, err);
     if (ev) {
@@ -139,6 +140,14 @@ enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct m
     rd_kafka_TopicCollection_destroy(names);
     /* An outage is one; a broker that cannot describe topics gives no ids, that is all. */
     return code == MILL_E_IO ? code : MILL_OK;
+}
+
+enum mill_code mill_admin_topic(struct mill_admin *a, const char *name, struct mill_topic *out,
+                                struct mill_err *err)
+{
+    int32_t broker;
+
+    return admin_topic(a, name, out, &broker, err);
 }
 
 /* All entries of the first resource of an answer, copied to the arena. */
@@ -161,7 +170,8 @@ static struct mill_map admin_entries(struct mill_admin *a, const rd_kafka_event_
 enum mill_code mill_admin_describe(struct mill_admin *a, const char *name, struct mill_topic *out,
                                    struct mill_err *err)
 {
-    enum mill_code code = mill_admin_topic(a, name, out, err);
+    int32_t broker;
+    enum mill_code code = admin_topic(a, name, out, &broker, err);
     rd_kafka_ConfigResource_t *r;
     rd_kafka_AdminOptions_t *o;
     rd_kafka_event_t *ev;
@@ -171,6 +181,8 @@ enum mill_code mill_admin_describe(struct mill_admin *a, const char *name, struc
     mill_arena_reset(&a->arena);
     r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
     o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    if (broker >= 0)
+        rd_kafka_AdminOptions_set_broker(o, broker, NULL, 0);
     rd_kafka_DescribeConfigs(a->rk, &r, 1, o, a->queue);
     ev = admin_wait(a, name, &code, err);
     if (ev) {

@@ -249,6 +249,8 @@ static void loop_pump(struct mill_ctx *ctx, struct mill_table *table)
 
     if (code == MILL_E_IO || code == MILL_E_NOENT)
         mill_log_err(MILL_WARN, "table", &err);
+    else if (code == MILL_E_DATA)
+        run_exit(ctx, MILL_EXIT_TEMP); /* its topic was cut or made anew */
     else if (code)
         run_fail(ctx, "table_failed", &err);
 }

@@ -151,9 +151,48 @@ enum mill_code mill_reader_add(struct mill_reader *r, const char *topic, int32_t
             return code;
         offset = offset == MILL_READ_START ? low : high;
     }
-    rd_kafka_topic_partition_list_del(r->parts, topic, partition);
-    rd_kafka_topic_partition_list_add(r->parts, topic, partition)->offset = offset;
-    return reader_assign(r, err);
+    return mill_reader_resume(
+        r, topic, &(struct mill_reader_at){.partition = partition, .epoch = -1, .offset = offset},
+        1, err);
+}
+
+/* librdkafka (2.8) compares leader epochs on a seek and when the leader changes, but not where an
+ * assignment begins. */
+static enum mill_code reader_compare(struct mill_reader *r, const char *topic,
+                                     const struct mill_reader_at *at, size_t n,
+                                     struct mill_err *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n + 1);
+    rd_kafka_error_t *e = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_topic_partition_t *tp;
+        if (at[i].epoch < 0)
+            continue;
+        tp = rd_kafka_topic_partition_list_add(list, topic, at[i].partition);
+        tp->offset = at[i].offset;
+        rd_kafka_topic_partition_set_leader_epoch(tp, at[i].epoch);
+    }
+    if (list->cnt)
+        e = rd_kafka_seek_partitions(r->rk, list, ASK_MS);
+    rd_kafka_topic_partition_list_destroy(list);
+    return e ? mill_rd_fail(err, topic, e) : MILL_OK;
+}
+
+enum mill_code mill_reader_resume(struct mill_reader *r, const char *topic,
+                                  const struct mill_reader_at *at, size_t n, struct mill_err *err)
+{
+    enum mill_code code;
+
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_topic_partition_t *tp;
+        rd_kafka_topic_partition_list_del(r->parts, topic, at[i].partition);
+        tp = rd_kafka_topic_partition_list_add(r->parts, topic, at[i].partition);
+        tp->offset = at[i].offset;
+        rd_kafka_topic_partition_set_leader_epoch(tp, at[i].epoch);
+    }
+    code = reader_assign(r, err);
+    return code ? code : reader_compare(r, topic, at, n, err);
 }
 
 enum mill_code mill_reader_remove(struct mill_reader *r, const char *topic, int32_t partition,
@@ -164,12 +203,20 @@ enum mill_code mill_reader_remove(struct mill_reader *r, const char *topic, int3
     return reader_assign(r, err);
 }
 
-static void reader_moved(struct mill_reader *r, const char *topic, int32_t partition, int64_t to)
+static void reader_moved(struct mill_reader *r, const rd_kafka_message_t *m)
 {
-    rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(r->parts, topic, partition);
+    rd_kafka_topic_partition_t *at =
+        rd_kafka_topic_partition_list_find(r->parts, rd_kafka_topic_name(m->rkt), m->partition);
+    int64_t to = m->offset + (m->err ? 0 : 1);
 
-    if (at && to > at->offset)
-        at->offset = to;
+    if (!at)
+        return;
+    at->opaque = r; /* heard of */
+    if (to <= at->offset)
+        return;
+    at->offset = to;
+    if (!m->err)
+        rd_kafka_topic_partition_set_leader_epoch(at, rd_kafka_message_leader_epoch(m));
 }
 
 /* True when the message is a record; ends of partitions and passing errors are not. */
@@ -181,14 +228,17 @@ static enum mill_code reader_take(struct mill_reader *r, rd_kafka_message_t *m, 
     *got = !m->err;
     /* An end of partition carries the offset behind the last marker: a record's alone would not. */
     if (m->rkt && (!m->err || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF))
-        reader_moved(r, rd_kafka_topic_name(m->rkt), m->partition, m->offset + (m->err ? 0 : 1));
+        reader_moved(r, m);
     if (!m->err) {
         r->last = m;
         return MILL_OK;
     }
-    if (m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF && mill_rd_code(m->err) != MILL_E_IO)
-        code = mill_fail(err, mill_rd_code(m->err), m->rkt ? rd_kafka_topic_name(m->rkt) : "reader",
-                         "%s", rd_kafka_message_errstr(m));
+    code = m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ? MILL_E_DATA : mill_rd_code(m->err);
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF || code == MILL_E_IO)
+        code = MILL_OK;
+    if (code)
+        mill_fail(err, code, m->rkt ? rd_kafka_topic_name(m->rkt) : "reader", "%s",
+                  rd_kafka_message_errstr(m));
     rd_kafka_message_destroy(m);
     return code;
 }
@@ -239,7 +289,23 @@ int64_t mill_reader_lag(struct mill_reader *r, const char *topic, int32_t partit
 {
     int64_t low = 0, high = 0, at = mill_reader_position(r, topic, partition);
 
-    if (rd_kafka_get_watermark_offsets(r->rk, topic, partition, &low, &high))
-        return 0;
-    return at >= 0 && high > at ? high - at : 0;
+    if (rd_kafka_get_watermark_offsets(r->rk, topic, partition, &low, &high) || high < 0 || at < 0)
+        return -1;
+    return high > at ? high - at : 0;
+}
+
+int32_t mill_reader_epoch(struct mill_reader *r, const char *topic, int32_t partition)
+{
+    const rd_kafka_topic_partition_t *at =
+        rd_kafka_topic_partition_list_find(r->parts, topic, partition);
+
+    return at ? rd_kafka_topic_partition_get_leader_epoch(at) : -1;
+}
+
+bool mill_reader_heard(struct mill_reader *r, const char *topic, int32_t partition)
+{
+    const rd_kafka_topic_partition_t *at =
+        rd_kafka_topic_partition_list_find(r->parts, topic, partition);
+
+    return at && at->opaque;
 }

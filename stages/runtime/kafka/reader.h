@@ -32,17 +32,33 @@ enum mill_code mill_reader_offset_at(struct mill_reader *r, const char *topic, i
 /** @brief Add a partition to what is read, from offset (or MILL_READ_START, MILL_READ_END). */
 enum mill_code mill_reader_add(struct mill_reader *r, const char *topic, int32_t partition,
                                int64_t offset, struct mill_err *err) MILL_NODISCARD;
+/** A place in a partition to go on from. */
+struct mill_reader_at {
+    int32_t partition;
+    int32_t epoch;  /**< leader epoch of the record before offset; -1 = not known */
+    int64_t offset; /**< of the next record */
+};
+/** @brief Add partitions of a topic. Where the epoch is known, a log that was cut below the offset
+ *  meanwhile (an unclean election) is found out: mill_reader_next() says so. */
+enum mill_code mill_reader_resume(struct mill_reader *r, const char *topic,
+                                  const struct mill_reader_at *at, size_t n,
+                                  struct mill_err *err) MILL_NODISCARD;
+/** @brief Has the broker answered for this partition since it was added? */
+bool mill_reader_heard(struct mill_reader *r, const char *topic, int32_t partition);
 enum mill_code mill_reader_remove(struct mill_reader *r, const char *topic, int32_t partition,
                                   struct mill_err *err) MILL_NODISCARD;
 /** @brief Next record. @param in out: port, value, origin are not set.
- *  @return MILL_OK with *got; *got false after wait_ms without a record; MILL_E_KAFKA */
+ *  @return MILL_OK with *got; *got false after wait_ms without a record; MILL_E_DATA: the log
+ *  has the position no more (cleaned, cut or made anew); MILL_E_KAFKA */
 enum mill_code mill_reader_next(struct mill_reader *r, int wait_ms, struct mill_record *in,
                                 bool *got, struct mill_err *err) MILL_NODISCARD;
 /** @brief Position (next offset to be read), counting transaction markers once the end was met;
  *  -1 for a partition that is not read. */
 int64_t mill_reader_position(struct mill_reader *r, const char *topic, int32_t partition);
-/** @brief Records between the position and the end of the log as the last answer had it; asks
- *  nobody. */
+/** @brief Leader epoch of the last record before the position; -1 = not known. */
+int32_t mill_reader_epoch(struct mill_reader *r, const char *topic, int32_t partition);
+/** @brief Records between the position and the end of the log as the last answer had it, asking
+ *  nobody; -1 = not known yet. */
 int64_t mill_reader_lag(struct mill_reader *r, const char *topic, int32_t partition);
 
 #endif

@@ -9,8 +9,12 @@
 #ifndef MILL_TABLE_INT_H
 #define MILL_TABLE_INT_H
 
+#include "avro/codec.h"
 #include "avro/registry.h"
+#include "kafka/reader.h"
+#include "kafka/table_store_int.h"
 #include "table.h"
+#include <pthread.h>
 
 struct run_table_conf {
     const char *name, *topic; /**< borrowed while the table lives, as the registry is */
@@ -22,24 +26,57 @@ struct run_table_conf {
     bool global;
 };
 
+/** A partition that is held. */
+struct run_table_part {
+    int32_t id;
+    struct run_store_mark mark; /**< as last written to the file, or to be written */
+};
+
+struct mill_table {
+    struct run_table_conf conf;
+    struct run_table_thread *thread; /**< NULL: a stage's table */
+    /* Of whoever fills the table: */
+    struct mill_reader *reader;
+    struct run_table_part *parts;
+    size_t parts_n;
+    char topic_id[40];
+    int64_t tombstone_ms; /**< how long the broker keeps one: delete.retention.ms */
+    int64_t assigned_ms, saved_ms;
+    bool broken; /**< a record was read that could not be stored */
+
+    pthread_mutex_t lock; /**< for all below */
+    struct run_store *store;
+    struct mill_codec *codec;
+    int32_t partitions;      /**< of the topic; 0 = not known */
+    struct mill_arena arena; /**< one decoded record */
+    struct mill_buf scratch;
+    struct mill_table_stats stats; /**< but records and bytes */
+};
+
+/* table.c: */
+void run_table_lock(struct mill_table *t);
+void run_table_unlock(struct mill_table *t);
 /** @brief Waits for nobody. @own new */
 enum mill_code run_table_new(struct mill_table **out, const struct run_table_conf *conf,
                              struct mill_err *err) MILL_NODISCARD;
 void run_table_free(struct mill_table *t);
-/** @brief Learn the topic's partition count and newest schema, while there is time to wait for
- *  broker and registry: a look-up in the middle of a batch cannot wait.
+
+/* table_topic.c: */
+/** @brief Learn the topic's id, settings, partition count and newest schema, while there is time to
+ * wait for broker and registry: a look-up in the middle of a batch cannot wait.
  *  @return MILL_OK; MILL_E_IO, MILL_E_NOENT (no such topic yet): ask again */
 enum mill_code run_table_learn(struct mill_table *t, struct mill_err *err) MILL_NODISCARD;
+/* table_read.c: */
 /** @brief Hold these partitions (a global table: all of its topic's) and no others, and read each
  *  up to its mark; behind run_table_learn(). @return MILL_OK; MILL_E_IO: call it again */
 enum mill_code run_table_assign(struct mill_table *t, const int32_t *partitions, size_t n,
                                 uint32_t timeout_ms, struct mill_err *err) MILL_NODISCARD;
-/** @brief Take in what has arrived. @param wait_ms for the first record */
+/** @brief Take in what has arrived. @param wait_ms for the first record
+ *  @return MILL_OK; MILL_E_IO, MILL_E_NOENT: it passes; MILL_E_DATA: nothing is held any more,
+ * assign again; else the table is of no more use, and its next life begins empty */
 enum mill_code run_table_pump(struct mill_table *t, int wait_ms,
                               struct mill_err *err) MILL_NODISCARD;
-
-struct run_table_thread;
-/** @own borrowed: what mill_table_start() has put there; NULL for a stage's table */
-struct run_table_thread **run_table_thread(struct mill_table *t);
+/** @brief Write down how far it was read. */
+void run_table_save(struct mill_table *t);
 
 #endif

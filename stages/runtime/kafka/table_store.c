@@ -1,32 +1,17 @@
 /* A table's records in an LMDB file; see table_store_int.h. */
 #include "avro/codec.h"
 #include "base/log.h"
-#include "kafka/table_store_int.h"
+#include "kafka/table_lmdb_int.h"
 
 #include <errno.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-enum { PARTS_MAX = 1024, PATH_BYTES = 1024, OFFSET_BYTES = 8 };
+enum { PATH_BYTES = 1024, NAME_BYTES = 32 };
 
-struct store_part {
-    int32_t id;
-    MDB_dbi topic, own;
-};
-
-struct run_store {
-    const char *name;
-    MDB_env *env;
-    MDB_txn *txn; /**< of the records taken; NULL = none since the last commit */
-    size_t key_max;
-    struct store_part parts[PARTS_MAX];
-    size_t parts_n;
-};
-
-static enum mill_code store_fail(struct mill_err *err, const struct run_store *s, int rc)
+enum mill_code store_fail(struct mill_err *err, const struct run_store *s, int rc)
 {
     return mill_fail(err, rc == ENOMEM ? MILL_E_NOMEM : MILL_E_STATE, s->name, "table: %s",
                      mdb_strerror(rc));
@@ -46,23 +31,71 @@ static bool store_mkdir(char *path)
     return !mkdir(path, 0700) || errno == EEXIST;
 }
 
+static int store_marks(struct run_store *s)
+{
+    MDB_txn *txn = NULL;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+    if (rc)
+        return rc;
+    rc = mdb_dbi_open(txn, "marks", MDB_CREATE, &s->marks);
+    if (!rc)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* EBUSY: another process has the file. */
 static int store_env(struct run_store *s, const char *path, uint64_t max_bytes)
 {
+    mdb_filehandle_t fd;
     int rc = mdb_env_create(&s->env);
 
     if (!rc)
         rc = mdb_env_set_mapsize(s->env, (size_t)max_bytes);
     if (!rc)
-        rc = mdb_env_set_maxdbs(s->env, 2 * PARTS_MAX);
+        rc = mdb_env_set_maxdbs(s->env, 2 * STORE_PARTS_MAX + 1);
     if (!rc)
         rc = mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOTLS | MDB_NOLOCK, 0600);
+    if (!rc)
+        rc = mdb_env_get_fd(s->env, &fd);
+    if (!rc && flock(fd, LOCK_EX | LOCK_NB))
+        rc = EBUSY;
+    if (!rc)
+        rc = store_marks(s);
     if (!rc)
         s->key_max = (size_t)mdb_env_get_maxkeysize(s->env);
     return rc;
 }
 
+static void store_close(struct run_store *s)
+{
+    if (s->env)
+        mdb_env_close(s->env);
+    s->env = NULL;
+}
+
+/* The file of an earlier life where it may be used, else a new one. One that another process has
+ * (stopped, maybe, and to be awake again) is left to it: it keeps what it has opened. */
+static int store_file(struct run_store *s, const char *path, const char *topic, uint64_t max_bytes)
+{
+    int rc = 0;
+
+    if (run_life_same(path, topic)) {
+        rc = store_env(s, path, max_bytes);
+        if (!rc)
+            return 0;
+        store_close(s);
+        mill_log(MILL_WARN, "table_made_anew", MILL_KV(MILL_KS("table", s->name)), "%s",
+                 rc == EBUSY ? "another process has its file" : mdb_strerror(rc));
+    }
+    run_life_end(path);
+    rc = store_env(s, path, max_bytes);
+    return rc ? rc : run_life_begin(path, topic);
+}
+
 enum mill_code run_store_open(struct run_store **out, const char *folder, const char *name,
-                              uint64_t max_bytes, struct mill_err *err)
+                              const char *topic, uint64_t max_bytes, struct mill_err *err)
 {
     char path[PATH_BYTES], text[128];
     struct run_store *s = calloc(1, sizeof *s);
@@ -79,9 +112,7 @@ enum mill_code run_store_open(struct run_store **out, const char *folder, const 
                          mill_errno_text(errno, text, sizeof text));
     }
     snprintf(path, sizeof path, "%s/%s.mdb", folder, name);
-    /* What an earlier life left may be behind or of another topic. */
-    unlink(path);
-    rc = store_env(s, path, max_bytes);
+    rc = store_file(s, path, topic, max_bytes);
     if (rc) {
         store_fail(err, s, rc);
         run_store_free(s);
@@ -96,12 +127,11 @@ void run_store_free(struct run_store *s)
     if (!s)
         return;
     run_store_abort(s);
-    if (s->env)
-        mdb_env_close(s->env);
+    store_close(s);
     free(s);
 }
 
-static const struct store_part *store_part(const struct run_store *s, int32_t partition)
+const struct store_part *store_part(const struct run_store *s, int32_t partition)
 {
     for (size_t i = 0; i < s->parts_n; i++)
         if (s->parts[i].id == partition)
@@ -114,29 +144,65 @@ bool run_store_holds(const struct run_store *s, int32_t partition)
     return store_part(s, partition) != NULL;
 }
 
+/* ---- partitions ---- */
+
+static MDB_val store_mark_key(char *name, int32_t partition)
+{
+    int n = snprintf(name, NAME_BYTES, "%d", partition);
+
+    return (MDB_val){(size_t)n, name};
+}
+
+bool run_store_mark(struct run_store *s, int32_t partition, struct run_store_mark *out)
+{
+    char name[NAME_BYTES];
+    MDB_val k = store_mark_key(name, partition), v;
+    MDB_txn *txn = NULL;
+    bool got = !mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) && !mdb_get(txn, s->marks, &k, &v) &&
+               v.mv_size == sizeof *out;
+
+    if (got)
+        memcpy(out, v.mv_data, sizeof *out);
+    if (txn)
+        mdb_txn_abort(txn);
+    return got;
+}
+
 static int store_db(MDB_txn *txn, const char *kind, int32_t partition, MDB_dbi *dbi)
 {
-    char name[32];
+    char name[NAME_BYTES];
 
     snprintf(name, sizeof name, "%s%d", kind, partition);
     return mdb_dbi_open(txn, name, MDB_CREATE, dbi);
 }
 
-enum mill_code run_store_hold(struct run_store *s, int32_t partition, struct mill_err *err)
+static int store_empty(const struct run_store *s, MDB_txn *txn, const struct store_part *part)
+{
+    char name[NAME_BYTES];
+    MDB_val k = store_mark_key(name, part->id);
+    int rc = mdb_del(txn, s->marks, &k, NULL);
+
+    return rc && rc != MDB_NOTFOUND ? rc : mdb_drop(txn, part->topic, 0);
+}
+
+enum mill_code run_store_hold(struct run_store *s, int32_t partition, bool keep,
+                              struct mill_err *err)
 {
     struct store_part part = {.id = partition};
     MDB_txn *txn = NULL;
     int rc;
 
-    if (s->parts_n == PARTS_MAX)
-        return mill_fail(err, MILL_E_CONFIG, s->name, "over %d partitions", PARTS_MAX);
+    if (s->parts_n == STORE_PARTS_MAX)
+        return mill_fail(err, MILL_E_CONFIG, s->name, "over %d partitions", STORE_PARTS_MAX);
     rc = mdb_txn_begin(s->env, NULL, 0, &txn);
     if (!rc)
         rc = store_db(txn, "topic", partition, &part.topic);
     if (!rc)
         rc = store_db(txn, "own", partition, &part.own);
-    if (!rc)
-        rc = mdb_drop(txn, part.topic, 0); /* left over from an earlier assignment */
+    if (!rc && !keep)
+        rc = store_empty(s, txn, &part);
+    /* Own records of an earlier assignment: whether they were ever committed is the topic's word.
+     */
     if (!rc)
         rc = mdb_drop(txn, part.own, 0);
     if (!rc)
@@ -147,6 +213,24 @@ enum mill_code run_store_hold(struct run_store *s, int32_t partition, struct mil
         return store_fail(err, s, rc);
     s->parts[s->parts_n++] = part;
     return MILL_OK;
+}
+
+void run_store_forget(struct run_store *s, int32_t partition)
+{
+    char name[NAME_BYTES];
+    MDB_val k = store_mark_key(name, partition);
+    MDB_txn *txn = NULL;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+    if (!rc)
+        rc = mdb_del(txn, s->marks, &k, NULL);
+    if (!rc)
+        rc = mdb_txn_commit(txn);
+    else if (txn)
+        mdb_txn_abort(txn);
+    if (rc && rc != MDB_NOTFOUND)
+        mill_log(MILL_ERROR, "table_forget", MILL_KV(MILL_KS("table", s->name)), "%s",
+                 mdb_strerror(rc));
 }
 
 void run_store_let_go(struct run_store *s, int32_t partition)
@@ -177,19 +261,20 @@ static int store_put(MDB_txn *txn, MDB_dbi dbi, int64_t offset, struct mill_str 
                      struct mill_str value)
 {
     MDB_val k = {key.n, (void *)(uintptr_t)key.p};
-    MDB_val v = {OFFSET_BYTES + value.n, NULL};
+    MDB_val v = {STORE_OFFSET_BYTES + value.n, NULL};
     int rc = mdb_put(txn, dbi, &k, &v, MDB_RESERVE);
 
     if (rc)
         return rc;
-    memcpy(v.mv_data, &offset, OFFSET_BYTES);
-    memcpy((char *)v.mv_data + OFFSET_BYTES, value.p, value.n);
+    memcpy(v.mv_data, &offset, STORE_OFFSET_BYTES);
+    memcpy((char *)v.mv_data + STORE_OFFSET_BYTES, value.p, value.n);
     return 0;
 }
 
-static struct mill_str store_value(MDB_val v)
+struct mill_str store_value(MDB_val v)
 {
-    return (struct mill_str){(char *)v.mv_data + OFFSET_BYTES, v.mv_size - OFFSET_BYTES};
+    return (struct mill_str){(char *)v.mv_data + STORE_OFFSET_BYTES,
+                             v.mv_size - STORE_OFFSET_BYTES};
 }
 
 /* Our own record has come back by the topic: the same body, whatever the schema id before it. */
@@ -228,6 +313,19 @@ enum mill_code run_store_take(struct run_store *s, int32_t partition, int64_t of
     return rc && rc != MDB_NOTFOUND ? store_fail(err, s, rc) : MILL_OK;
 }
 
+enum mill_code run_store_read_to(struct run_store *s, int32_t partition,
+                                 const struct run_store_mark *mark, struct mill_err *err)
+{
+    char name[NAME_BYTES];
+    MDB_val k = store_mark_key(name, partition);
+    MDB_val v = {sizeof *mark, (void *)(uintptr_t)mark};
+    int rc = s->txn ? 0 : mdb_txn_begin(s->env, NULL, 0, &s->txn);
+
+    if (!rc)
+        rc = mdb_put(s->txn, s->marks, &k, &v, 0);
+    return rc ? store_fail(err, s, rc) : MILL_OK;
+}
+
 enum mill_code run_store_commit(struct run_store *s, struct mill_err *err)
 {
     MDB_txn *txn = s->txn;
@@ -264,128 +362,4 @@ enum mill_code run_store_own(struct run_store *s, int32_t partition, struct mill
     else if (txn)
         mdb_txn_abort(txn);
     return rc ? store_fail(err, s, rc) : MILL_OK;
-}
-
-/* ---- looking ---- */
-
-/** One of the two databases of a partition, walked in key order. */
-struct store_walk {
-    MDB_cursor *at;
-    MDB_val k, v;
-    struct mill_str prefix;
-    int rc; /**< 0: k and v are a record of the prefix */
-};
-
-static void store_walk_to(struct store_walk *w, MDB_cursor_op op)
-{
-    w->rc = mdb_cursor_get(w->at, &w->k, &w->v, op);
-    if (!w->rc && w->prefix.n &&
-        (w->k.mv_size < w->prefix.n || memcmp(w->k.mv_data, w->prefix.p, w->prefix.n)))
-        w->rc = MDB_NOTFOUND;
-}
-
-static int store_walk_open(struct store_walk *w, MDB_txn *txn, MDB_dbi dbi, struct mill_str prefix)
-{
-    int rc = mdb_cursor_open(txn, dbi, &w->at);
-
-    if (rc)
-        return rc;
-    w->prefix = prefix;
-    w->k = (MDB_val){prefix.n, (void *)(uintptr_t)prefix.p};
-    store_walk_to(w, prefix.n ? MDB_SET_RANGE : MDB_FIRST);
-    return 0;
-}
-
-/* An own record hides the topic's one of its key. */
-static int store_merge(MDB_txn *txn, const struct store_part *p, struct store_walk *topic,
-                       struct store_walk *own,
-                       bool (*each)(void *arg, struct mill_str key, struct mill_str value),
-                       void *arg)
-{
-    while (!topic->rc || !own->rc) {
-        int order = topic->rc ? 1 : own->rc ? -1 : mdb_cmp(txn, p->topic, &topic->k, &own->k);
-        const struct store_walk *w = order < 0 ? topic : own;
-        if (!each(arg, (struct mill_str){w->k.mv_data, w->k.mv_size}, store_value(w->v)))
-            return 0;
-        if (order <= 0)
-            store_walk_to(topic, MDB_NEXT);
-        if (order >= 0)
-            store_walk_to(own, MDB_NEXT);
-    }
-    return topic->rc != MDB_NOTFOUND ? topic->rc : own->rc != MDB_NOTFOUND ? own->rc : 0;
-}
-
-enum mill_code run_store_each(struct run_store *s, int32_t partition, struct mill_str prefix,
-                              bool (*each)(void *arg, struct mill_str key, struct mill_str value),
-                              void *arg, struct mill_err *err)
-{
-    const struct store_part *p = store_part(s, partition);
-    struct store_walk topic = {0}, own = {0};
-    MDB_txn *txn = NULL;
-    int rc;
-
-    if (!p)
-        return mill_fail(err, MILL_E_STATE, s->name, "partition %d is not held", partition);
-    if (prefix.n > s->key_max)
-        return MILL_OK; /* no key is like that */
-    rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-    if (!rc)
-        rc = store_walk_open(&topic, txn, p->topic, prefix);
-    if (!rc)
-        rc = store_walk_open(&own, txn, p->own, prefix);
-    if (!rc)
-        rc = store_merge(txn, p, &topic, &own, each, arg);
-    if (topic.at)
-        mdb_cursor_close(topic.at);
-    if (own.at)
-        mdb_cursor_close(own.at);
-    if (txn)
-        mdb_txn_abort(txn);
-    return rc ? store_fail(err, s, rc) : MILL_OK;
-}
-
-enum mill_code run_store_get(struct run_store *s, int32_t partition, struct mill_str key,
-                             struct mill_arena *mem, struct mill_str *value, struct mill_err *err)
-{
-    const struct store_part *p = store_part(s, partition);
-    MDB_val k = {key.n, (void *)(uintptr_t)key.p}, v;
-    MDB_txn *txn = NULL;
-    int rc;
-
-    *value = (struct mill_str){0};
-    if (!p)
-        return mill_fail(err, MILL_E_STATE, s->name, "partition %d is not held", partition);
-    if (!key.n || key.n > s->key_max)
-        return mill_fail(err, MILL_E_NOENT, s->name, "no key has %zu bytes", key.n);
-    rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-    if (!rc)
-        rc = mdb_get(txn, p->own, &k, &v);
-    if (rc == MDB_NOTFOUND)
-        rc = mdb_get(txn, p->topic, &k, &v);
-    if (!rc)
-        *value = mill_arena_dup(mem, store_value(v));
-    if (txn)
-        mdb_txn_abort(txn);
-    if (rc == MDB_NOTFOUND)
-        return mill_fail(err, MILL_E_NOENT, s->name, "no such key");
-    if (!rc && !value->p)
-        rc = ENOMEM;
-    return rc ? store_fail(err, s, rc) : MILL_OK;
-}
-
-void run_store_size(struct run_store *s, uint64_t *records, uint64_t *bytes)
-{
-    MDB_txn *txn = NULL;
-    MDB_envinfo info;
-    MDB_stat st;
-
-    *records = *bytes = 0;
-    if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn))
-        return;
-    for (size_t i = 0; i < s->parts_n; i++)
-        if (!mdb_stat(txn, s->parts[i].topic, &st))
-            *records += st.ms_entries;
-    if (!mdb_env_info(s->env, &info) && !mdb_env_stat(s->env, &st))
-        *bytes = (info.me_last_pgno + 1) * st.ms_psize;
-    mdb_txn_abort(txn);
 }

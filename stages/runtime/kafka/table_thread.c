@@ -66,13 +66,18 @@ static enum mill_code thread_fill(struct mill_table *t, struct run_table_thread 
 static void *thread_run(void *arg)
 {
     struct mill_table *t = arg;
-    struct run_table_thread *th = *run_table_thread(t);
+    struct run_table_thread *th = t->thread;
     struct mill_err err = {0};
     uint32_t wait_ms = 0;
-    enum mill_code code = thread_fill(t, th, &err);
+    enum mill_code code = MILL_E_DATA;
 
-    atomic_store(&th->caught_up, !code);
-    while (!atomic_load(&th->stop) && (!code || thread_passes(code))) {
+    while (!atomic_load(&th->stop) && (code == MILL_E_DATA || !code || thread_passes(code))) {
+        if (code == MILL_E_DATA) {
+            atomic_store(&th->caught_up, false);
+            code = thread_fill(t, th, &err);
+            atomic_store(&th->caught_up, !code);
+            continue;
+        }
         code = run_table_pump(t, TURN_MS, &err);
         if (!code) {
             wait_ms = 0;
@@ -132,7 +137,7 @@ enum mill_code mill_table_start(struct mill_table **out, const struct mill_table
         free(th);
         return code;
     }
-    *run_table_thread(t) = th;
+    t->thread = th;
     if (thread_start(t, th)) {
         mill_table_stop(t);
         return mill_fail(err, MILL_E_NOMEM, conf->topic, "no thread for its table");
@@ -143,7 +148,7 @@ enum mill_code mill_table_start(struct mill_table **out, const struct mill_table
 
 void mill_table_stop(struct mill_table *t)
 {
-    struct run_table_thread *th = t ? *run_table_thread(t) : NULL;
+    struct run_table_thread *th = t ? t->thread : NULL;
 
     if (!th)
         return;
@@ -157,5 +162,5 @@ void mill_table_stop(struct mill_table *t)
 
 bool mill_table_caught_up(const struct mill_table *t)
 {
-    return atomic_load(&(*run_table_thread((struct mill_table *)(uintptr_t)t))->caught_up);
+    return atomic_load(&t->thread->caught_up);
 }
