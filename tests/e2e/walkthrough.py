@@ -85,7 +85,7 @@ def check_package(prefix: Path) -> None:
                             "/dev/null"], capture_output=True, text=True)
         check(p.returncode == 0, f"{header} does not stand alone: {p.stderr}")
     names = ["sendmill", *(f"mill-{n}" for n in ("ingest", "validate", "send", "unpack", "enrich",
-                                                 "deadletter", "delay"))]
+                                                 "suppress", "deadletter", "delay"))]
     shim = prefix / "lib/sendmill/libmill_parquet.so"
     if (prefix / "bin/mill-sink-parquet").exists():
         names.append("mill-sink-parquet")

@@ -144,10 +144,23 @@ static void str_take(void **state)
     assert_null(mill_str_take(&absent, ',').p);
 }
 
+static void str_listed(void **state)
+{
+    (void)state;
+    assert_true(mill_str_listed(MILL_STR("b c"), "a, b c ,d"));
+    assert_true(mill_str_listed(MILL_STR("d"), "a, b c ,d"));
+    assert_false(mill_str_listed(MILL_STR("b"), "a, b c ,d"));
+    assert_false(mill_str_listed(MILL_STR(""), "a,,d"));
+    assert_false(mill_str_listed((struct mill_str){0}, "a"));
+    assert_false(mill_str_listed(MILL_STR("a"), ""));
+    assert_false(mill_str_listed(MILL_STR("a"), NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest str_tests[] = {cmocka_unit_test(str_compare), cmocka_unit_test(str_map),
-                                           cmocka_unit_test(str_trim), cmocka_unit_test(str_take)};
+                                           cmocka_unit_test(str_trim), cmocka_unit_test(str_take),
+                                           cmocka_unit_test(str_listed)};
 
     return TABLE(utf8_rows, utf8_case) + TABLE(i64_rows, i64_case) + TABLE(cut_rows, cut_case) +
            TESTS(str_tests);

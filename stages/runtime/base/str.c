@@ -53,6 +53,16 @@ struct mill_str mill_str_take(struct mill_str *rest, char sep)
     return part;
 }
 
+bool mill_str_listed(struct mill_str s, const char *list)
+{
+    struct mill_str rest = mill_str(list);
+
+    while (s.n && rest.n)
+        if (mill_str_eq(mill_str_trim(mill_str_take(&rest, ',')), s))
+            return true;
+    return false;
+}
+
 bool mill_str_i64(struct mill_str s, int64_t *out)
 {
     bool minus = s.n > 0 && s.p[0] == '-';

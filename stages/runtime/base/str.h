@@ -87,6 +87,10 @@ struct mill_str mill_str_trim(struct mill_str s);
  * there is no sep. @own borrowed from rest */
 struct mill_str mill_str_take(struct mill_str *rest, char sep);
 
+/** @brief Is s one of the texts of list, a comma list with white space around them allowed? Absent
+ *  and empty are not. */
+bool mill_str_listed(struct mill_str s, const char *list);
+
 /** @brief Text of a decimal number; the whole string must be digits (one leading '-' allowed).
  *  @return false when it is no number or does not fit. */
 bool mill_str_i64(struct mill_str s, int64_t *out) MILL_NODISCARD;
