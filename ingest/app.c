@@ -35,9 +35,10 @@ void ingest_refuse(struct ingest *app, struct mill_exchange *x, const struct ing
 }
 
 void ingest_reply(struct ingest *app, struct mill_exchange *x, unsigned status,
-                  const struct mill_buf *json)
+                  struct mill_map more, const struct mill_buf *json)
 {
-    struct mill_pair type = {MILL_STR("Content-Type"), MILL_STR("application/json")};
+    struct mill_pair head[2] = {{MILL_STR("Content-Type"), MILL_STR("application/json")}};
+    size_t n = 1;
 
     if (json->failed) {
         ingest_refuse(app, x, &(struct ingest_refusal){.problem = PROBLEM_INTERNAL},
@@ -45,7 +46,9 @@ void ingest_reply(struct ingest *app, struct mill_exchange *x, unsigned status,
         return;
     }
     mill_metric_add(app->metrics, M_ANSWERS, 0, 1);
-    mill_exchange_answer(x, status, (struct mill_map){&type, 1}, mill_buf_view(json));
+    if (more.n)
+        head[n++] = more.v[0];
+    mill_exchange_answer(x, status, (struct mill_map){head, n}, mill_buf_view(json));
 }
 
 bool ingest_refuse_draining(struct ingest *app, struct mill_exchange *x)
@@ -110,15 +113,22 @@ static void app_healthz(void *arg, struct mill_exchange *x)
 
     mill_buf_init(&body, APP_HEALTH_BYTES);
     mill_buf_puts(&body, "{\"status\":\"alive\"}");
-    ingest_reply(arg, x, 200, &body);
+    ingest_reply(arg, x, 200, (struct mill_map){0}, &body);
     mill_buf_release(&body);
+}
+
+const char *ingest_why(const struct ingest *app)
+{
+    const char *why =
+        atomic_load(&app->draining) ? "going down" : ingest_publisher_why(app->publisher);
+
+    return why ? why : ingest_keys_why(app->keys);
 }
 
 static void app_readyz(void *arg, struct mill_exchange *x)
 {
     struct ingest *app = arg;
-    const char *why =
-        atomic_load(&app->draining) ? "going down" : ingest_publisher_why(app->publisher);
+    const char *why = ingest_why(app);
     struct mill_buf body;
 
     mill_buf_init(&body, APP_HEALTH_BYTES);
@@ -126,7 +136,7 @@ static void app_readyz(void *arg, struct mill_exchange *x)
         mill_buf_printf(&body, "{\"status\":\"unready\",\"why\":\"%s\"}", why);
     else
         mill_buf_puts(&body, "{\"status\":\"ready\"}");
-    ingest_reply(app, x, why ? 503 : 200, &body);
+    ingest_reply(app, x, why ? 503 : 200, (struct mill_map){0}, &body);
     mill_buf_release(&body);
 }
 
@@ -243,6 +253,29 @@ static enum mill_code app_publisher(struct ingest *app, struct mill_err *err)
     return ingest_publisher_new(&app->publisher, &conf, app->metrics, err);
 }
 
+static enum mill_code app_keys(struct ingest *app, struct mill_err *err)
+{
+    const struct ingest_conf *c = app->conf;
+    struct mill_str folder = mill_arena_printf(&app->arena, "%s/%s", c->state_dir, app->client_id);
+    const struct mill_table_conf conf = {
+        .kafka = {.brokers = c->common.brokers,
+                  .client_id = app->client_id,
+                  .rdkafka = c->common.rdkafka},
+        .registry = c->common.registry,
+        .state_dir = folder.p,
+        .name = "idempotency",
+        .topic = c->out_idempotency,
+        .desc = &mill_idempotency_desc,
+        .max_bytes = c->table_max_bytes,
+    };
+    enum mill_code rc = folder.p ? mill_table_start(&app->used_keys, &conf, err)
+                                 : mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory");
+
+    if (!rc)
+        app->keys = ingest_keys_new(app->used_keys, c->key_lifetime_ms);
+    return rc || app->keys ? rc : mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory");
+}
+
 enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err *err)
 {
     struct ingest_secrets secrets;
@@ -285,6 +318,8 @@ enum mill_code ingest_app_start(struct ingest **out, const struct ingest_conf *c
     if (!rc)
         rc = app_publisher(app, err);
     if (!rc)
+        rc = app_keys(app, err);
+    if (!rc)
         rc = app_serve(app, err);
     if (rc) {
         ingest_app_stop(app);
@@ -325,6 +360,8 @@ void ingest_app_stop(struct ingest *app)
     mill_server_stop(app->status);
     ingest_later_free(app->later);
     ingest_publisher_free(app->publisher);
+    ingest_keys_free(app->keys);
+    mill_table_stop(app->used_keys);
     if (app->auth.free)
         app->auth.free(app->auth.self);
     ingest_secrets_release(&app->secrets);
@@ -334,10 +371,23 @@ void ingest_app_stop(struct ingest *app)
     free(app);
 }
 
+static void app_table_metrics(struct ingest *app)
+{
+    struct mill_table_stats stats;
+
+    mill_table_stats(app->used_keys, &stats);
+    mill_metric_set(app->metrics, M_TABLE_RECORDS, 0, (double)stats.records);
+    mill_metric_set(app->metrics, M_TABLE_BYTES, 0, (double)stats.bytes);
+    mill_metric_set(app->metrics, M_TABLE_LAG, 0, (double)stats.lag);
+    mill_metric_set(app->metrics, M_KEYS, 0, (double)ingest_keys_in_hand(app->keys));
+}
+
 void ingest_app_tick(struct ingest *app, bool reread)
 {
     if (app->auth.reload)
         app->auth.reload(app->auth.self, reread);
     ingest_publisher_tick(app->publisher);
+    app_table_metrics(app);
+    mill_metric_set(app->metrics, M_READY, 0, ingest_why(app) ? 0 : 1);
     mill_metric_set(app->metrics, M_IN_FLIGHT, 0, (double)mill_server_in_flight(app->server));
 }

@@ -10,6 +10,7 @@
 
 #include "auth.h"
 #include "conf.h"
+#include "keys.h"
 #include "later.h"
 #include "metrics.h"
 #include "problem.h"
@@ -23,6 +24,8 @@ struct ingest {
     const struct ingest_conf *conf;
     struct ingest_auth auth;
     struct ingest_publisher *publisher;
+    struct mill_table *used_keys; /**< mail.idempotency */
+    struct ingest_keys *keys;
     struct ingest_quota *quota;
     struct ingest_later *later;
     struct mill_metrics *metrics;
@@ -51,9 +54,12 @@ enum mill_code ingest_app_check(const struct ingest_conf *conf,
 /** @brief Refuse a request, and count it. x is gone afterwards. @thread any */
 void ingest_refuse(struct ingest *app, struct mill_exchange *x, const struct ingest_refusal *r,
                    struct mill_str extra);
-/** @brief Answer with JSON, and count it. x is gone afterwards. @thread any */
+/** @brief Answer with JSON, and count it. x is gone afterwards. @param more one header at most
+ *  @thread any */
 void ingest_reply(struct ingest *app, struct mill_exchange *x, unsigned status,
-                  const struct mill_buf *json);
+                  struct mill_map more, const struct mill_buf *json);
+/** @brief Why no mail can be accepted now; NULL = it can. @own static @thread any */
+const char *ingest_why(const struct ingest *app);
 /** @brief Is the process about to go? Then the request is refused (503) and x is gone. */
 bool ingest_refuse_draining(struct ingest *app, struct mill_exchange *x) MILL_NODISCARD;
 

@@ -12,13 +12,13 @@ struct ingest_conf {
     const char *out_requests, *out_callbacks; /**< topics */
     const char *out_cancellations, *out_suppressions, *out_idempotency;
     const char *listen, *tls_cert, *tls_key;
-    const char *credentials;
+    const char *credentials, *state_dir;
     const char *sendgrid_keys;    /**< comma list of base64 keys */
     const char *mailgun_keys;     /**< signing keys, by comma or line */
     const char *unsubscribe_keys; /**< by comma or line; the first signs */
-    bool deliverable_only;
+    bool deliverable_only, require_key;
     uint64_t record_max_bytes, batch_max_bytes, in_flight_max_bytes, ack_timeout_ms;
-    uint64_t mailgun_max_age_ms;
+    uint64_t mailgun_max_age_ms, key_lifetime_ms, table_max_bytes;
     uint32_t connections_max, connections_per_ip, tenant_max, threads, idle_timeout_s;
     uint32_t unsubscribe_rate;
 };

@@ -6,8 +6,11 @@
  * out  mail.callbacks  callback.avsc  no key             one record a callback, 200 after acks=all
  * out  mail.cancellations  cancellation.avsc  key id   202 after acks=all
  * out  mail.suppressions   suppression.avsc   key of tenant and address   200 after acks=all
- * State: none. A restart loses nothing that was answered; what was not answered is the client's to
- * send again. While broker or registry are away: 503 + Retry-After, and the process stays.
+ * out  mail.idempotency    idempotency.avsc   key of client and Idempotency-Key (keys.h)
+ * table mail.idempotency: which keys were used, by any process; whole before /readyz is green.
+ * State: none but caches of topics. A restart loses nothing that was answered; what was not
+ * answered is the client's to send again. While broker or registry are away: 503 + Retry-After, and
+ * the process stays.
  */
 #include "app.h"
 
@@ -34,7 +37,7 @@ static int ingest_describe(const struct mill_opt_set *sets)
            "\"Suppression\"},"
            "{\"name\":\"idempotency\",\"topic\":\"mail.idempotency\",\"record\":"
            "\"Idempotency\"}],"
-           "\"tables\":[],\"metrics\":",
+           "\"tables\":[{\"name\":\"idempotency\",\"topic\":\"mail.idempotency\"}],\"metrics\":",
            ingest_summary);
     if (!mill_metrics_describe(metrics, stdout))
         return MILL_EXIT_BUG;

@@ -28,8 +28,11 @@ void ingest_limits_get(void *arg, struct mill_exchange *x)
                     MILL_CUSTOM_BYTES_MAX, LIMITS_AHEAD_S);
     mill_buf_printf(&body,
                     "\"batch\":{\"body_max_bytes\":%llu,\"items_max\":%d},"
+                    "\"idempotency\":{\"lifetime_s\":%llu,\"key_max_chars\":%d,\"required\":%s},"
                     "\"in_flight_per_tenant\":%u}",
-                    (unsigned long long)c->batch_max_bytes, INGEST_BATCH_MAX, c->tenant_max);
-    ingest_reply(app, x, 200, &body);
+                    (unsigned long long)c->batch_max_bytes, INGEST_BATCH_MAX,
+                    (unsigned long long)c->key_lifetime_ms / 1000, INGEST_KEY_MAX,
+                    c->require_key ? "true" : "false", c->tenant_max);
+    ingest_reply(app, x, 200, (struct mill_map){0}, &body);
     mill_buf_release(&body);
 }

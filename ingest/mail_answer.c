@@ -12,7 +12,9 @@ static void mail_count(const struct mail_call *call)
 {
     for (size_t i = 0; i < call->n; i++) {
         size_t outcome = MAILS_REFUSED;
-        if (!call->items[i].problem)
+        if (call->items[i].replayed)
+            outcome = MAILS_REPLAYED;
+        else if (!call->items[i].problem)
             outcome = MAILS_ACCEPTED;
         else if (call->items[i].problem == PROBLEM_OUTCOME_UNKNOWN)
             outcome = MAILS_UNKNOWN;
@@ -27,7 +29,7 @@ static void mail_add_accepted(struct mill_buf *out, const struct mail_item *item
     char at[32];
 
     mill_buf_printf(out, "\"id\":\"%s\",\"accepted_at\":\"%s\",\"message_ids\":[", item->id,
-                    mill_time_text(item->call->accepted_at, at, sizeof at));
+                    mill_time_text(item->accepted_at, at, sizeof at));
     for (size_t i = 0; i < item->messages; i++)
         mill_buf_printf(out, "%s\"%s/%zu\"", i ? "," : "", item->id, i);
     mill_buf_putc(out, ']');
@@ -39,6 +41,18 @@ static struct ingest_refusal mail_refusal(const struct mail_item *item)
                                    .detail = item->detail,
                                    .wrong = item->wrong,
                                    .wrong_n = item->wrong_n};
+}
+
+/* Of the whole call: nothing was new. */
+static struct mill_map mail_replayed(const struct mail_call *call)
+{
+    static const struct mill_pair yes = {MILL_STR_INIT("Idempotent-Replayed"),
+                                         MILL_STR_INIT("true")};
+
+    for (size_t i = 0; i < call->n; i++)
+        if (!call->items[i].replayed)
+            return (struct mill_map){0};
+    return (struct mill_map){&yes, 1};
 }
 
 static void mail_answer_one(struct mail_call *call)
@@ -55,7 +69,7 @@ static void mail_answer_one(struct mail_call *call)
     mill_buf_puts(&body, "{\"status\":\"accepted\",");
     mail_add_accepted(&body, item);
     mill_buf_putc(&body, '}');
-    ingest_reply(call->by.app, call->by.x, 202, &body);
+    ingest_reply(call->by.app, call->by.x, 202, mail_replayed(call), &body);
     mill_buf_release(&body);
 }
 
@@ -73,6 +87,7 @@ static void mail_add_results(struct mill_buf *out, const struct mail_call *call,
             ingest_problem_add(out, &r, (struct mill_str){0});
         } else {
             mail_add_accepted(out, item);
+            mill_buf_puts(out, item->replayed ? ",\"replayed\":true" : "");
         }
         mill_buf_putc(out, '}');
     }
@@ -97,7 +112,8 @@ static void mail_answer_batch(struct mail_call *call)
     mail_add_results(&body, call, accepted);
     if (accepted || !worst) {
         mill_buf_putc(&body, '}');
-        ingest_reply(call->by.app, call->by.x, accepted == call->n ? 202 : 200, &body);
+        ingest_reply(call->by.app, call->by.x, accepted == call->n ? 202 : 200, mail_replayed(call),
+                     &body);
     } else {
         ingest_refuse(call->by.app, call->by.x, &(struct ingest_refusal){.problem = worst},
                       mill_buf_view(&body));

@@ -55,6 +55,10 @@ static bool mail_headers_ok(struct mail_call *call)
         ingest_caller_refuse(&call->by, PROBLEM_UNSUPPORTED_MEDIA_TYPE, (struct mill_str){0});
         return false;
     }
+    if (!key.p && call->by.app->conf->require_key) {
+        ingest_caller_refuse(&call->by, PROBLEM_MISSING_IDEMPOTENCY_KEY, (struct mill_str){0});
+        return false;
+    }
     if (key.p && !ingest_key_parse(key, call->key)) {
         ingest_caller_refuse(&call->by, PROBLEM_INVALID_IDEMPOTENCY_KEY, (struct mill_str){0});
         return false;

@@ -15,9 +15,14 @@
 
 /** One mail request of a call. */
 struct mail_item {
-    struct ingest_ticket ticket;
+    struct ingest_ticket ticket, key_ticket;
     struct mail_call *call;
-    char id[MILL_UUID_TEXT];
+    char id[MILL_UUID_TEXT];  /**< the request's */
+    char key[MILL_UUID_TEXT]; /**< the Idempotency-Key's id; "" = none was sent */
+    char fingerprint[MILL_FINGERPRINT_SIZE];
+    bool in_hand;  /**< key is ours until it is released */
+    bool replayed; /**< the answer is that of an earlier request */
+    int64_t accepted_at;
     size_t messages;             /**< personalizations */
     enum ingest_problem problem; /**< 0 = accepted */
     struct mill_str detail;

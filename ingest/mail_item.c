@@ -31,6 +31,47 @@ static void mail_too_large(struct mail_item *item)
                                  (unsigned long long)max, (double)max / (1 << 20)));
 }
 
+static void mail_settled(struct mail_item *item)
+{
+    if (item->in_hand)
+        ingest_keys_release(item->call->by.app->keys, item->key);
+    ingest_mail_settle(item->call);
+}
+
+/* On the producer's thread. The request is the broker's: without its key's record it is accepted
+ * all the same. */
+static void mail_key_delivered(void *arg, enum mill_delivery d, const char *reason)
+{
+    struct mail_item *item = arg;
+
+    (void)reason;
+    if (d != MILL_DELIVERED)
+        mill_metric_add(item->call->by.app->metrics, M_KEYS_NOT_WRITTEN, 0, 1);
+    mail_settled(item);
+}
+
+/* Writes down that the key was used. @return false: the item is to be settled now */
+static bool mail_keep_key(struct mail_item *item)
+{
+    struct ingest *app = item->call->by.app;
+    const struct mill_idempotency record = {.request_id = mill_str(item->id),
+                                            .fingerprint = mill_str(item->fingerprint),
+                                            .client = mill_str(item->call->by.who.client),
+                                            .accepted_at = item->accepted_at,
+                                            .messages = (int64_t)item->messages};
+    struct mill_err err = {0};
+
+    if (!item->in_hand)
+        return false;
+    ingest_keys_keep(app->keys, item->key, &record);
+    item->key_ticket = (struct ingest_ticket){.done = mail_key_delivered, .arg = item};
+    if (ingest_publish_send(app->publisher, INGEST_IDEMPOTENCY, mill_str(item->key), &record,
+                            (struct mill_map){0}, &item->key_ticket, &err) == INGEST_QUEUED)
+        return true;
+    mill_metric_add(app->metrics, M_KEYS_NOT_WRITTEN, 0, 1);
+    return false;
+}
+
 /* On the producer's thread. */
 static void mail_delivered(void *arg, enum mill_delivery d, const char *reason)
 {
@@ -45,7 +86,17 @@ static void mail_delivered(void *arg, enum mill_delivery d, const char *reason)
     else if (d == MILL_TOO_LARGE)
         mail_wrong(item, PROBLEM_TOO_LARGE,
                    MILL_STR("the mail is over the broker's own record limit"));
-    ingest_mail_settle(item->call);
+    else if (mail_keep_key(item))
+        return;
+    mail_settled(item);
+}
+
+/* The item goes no further: its key is as it was. */
+static void mail_drop_key(struct mail_item *item)
+{
+    if (item->in_hand)
+        ingest_keys_release(item->call->by.app->keys, item->key);
+    item->in_hand = false;
 }
 
 static void mail_queue(struct mail_item *item, const struct mill_request *request)
@@ -63,28 +114,63 @@ static void mail_queue(struct mail_item *item, const struct mill_request *reques
     if (rc == INGEST_TOO_LARGE) {
         mail_too_large(item);
     } else if (rc == INGEST_AWAY) {
-        const char *why = ingest_publisher_why(call->by.app->publisher);
+        const char *why = ingest_why(call->by.app);
         mail_wrong(item, PROBLEM_UNAVAILABLE, mill_str(why ? why : "too much is waiting"));
     } else {
         mill_log_err(MILL_ERROR, "publish_failed", &err);
         mail_wrong(item, PROBLEM_INTERNAL, (struct mill_str){0});
     }
+    mail_drop_key(item);
     atomic_fetch_sub(&call->waiting, 1); /* ours is still in it: not the last */
 }
 
-static bool mail_name(struct mail_item *item, size_t index)
+/* The id of the item's key, or "" when none was sent. */
+static bool mail_name_key(struct mail_item *item, size_t index)
 {
     struct mail_call *call = item->call;
     char key[MAIL_KEY_ROOM];
 
     if (!call->key[0])
-        return mill_uuid7(item->id);
+        return true;
     /* No key has a control character: an item's never meets one of a single mail's. */
     if (call->batch)
         snprintf(key, sizeof key, "%s\x1f%zu", call->key, index);
     else
         snprintf(key, sizeof key, "%s", call->key);
-    return mill_request_id_of_key(mill_str(call->by.who.client), mill_str(key), item->id);
+    return mill_request_id_of_key(mill_str(call->by.who.client), mill_str(key), item->key);
+}
+
+/* What the item will be: a new request, the answer of an earlier one, or nothing now (false). */
+static bool mail_take_key(struct mail_item *item, size_t index, struct ingest_key_use *use)
+{
+    struct ingest *app = item->call->by.app;
+
+    item->accepted_at = item->call->accepted_at;
+    if (!mail_name_key(item, index) || (!item->key[0] && !mill_uuid7(item->id))) {
+        mail_wrong(item, PROBLEM_INTERNAL, (struct mill_str){0});
+        return false;
+    }
+    if (!item->key[0])
+        return true;
+    switch (ingest_keys_take(app->keys, item->key, item->accepted_at, use)) {
+    case INGEST_KEY_FREE:
+        item->in_hand = true;
+        break;
+    case INGEST_KEY_USED:
+        item->replayed = true;
+        item->accepted_at = use->accepted_at;
+        item->messages = (size_t)use->messages;
+        break;
+    case INGEST_KEY_IN_HAND:
+        mail_wrong(item, PROBLEM_KEY_IN_HAND, (struct mill_str){0});
+        return false;
+    case INGEST_KEY_AWAY:
+    default:
+        mail_wrong(item, PROBLEM_UNAVAILABLE, mill_str(ingest_keys_why(app->keys)));
+        return false;
+    }
+    memcpy(item->id, use->request_id, sizeof item->id);
+    return true;
 }
 
 static void mail_take_faults(struct mail_item *item, const struct mill_faults *faults)
@@ -109,7 +195,7 @@ static bool mail_read(struct mail_item *item, const json_t *json, struct mill_ar
     const struct mail_call *call = item->call;
     struct mill_rules rules = {
         .mailbox_flags = call->by.app->conf->deliverable_only ? MILL_MAILBOX_DELIVERABLE : 0,
-        .now_us = call->accepted_at,
+        .now_us = item->accepted_at, /* a repeated request is judged as it was the first time */
     };
     struct mill_faults faults;
     struct mill_err err = {0};
@@ -128,12 +214,33 @@ static bool mail_read(struct mail_item *item, const json_t *json, struct mill_ar
     return false;
 }
 
+/* @return false: the item is as far as it goes */
+static bool mail_judge(struct mail_item *item, const json_t *json, struct mill_arena *arena,
+                       const struct ingest_key_use *use, struct mill_request *request)
+{
+    bool replayed = item->replayed;
+
+    item->replayed = false; /* until it is known to be the same */
+    if (!mail_read(item, json, arena, request))
+        return false;
+    if (!mill_request_fingerprint(request, item->fingerprint)) {
+        mail_wrong(item, PROBLEM_INTERNAL, (struct mill_str){0});
+        return false;
+    }
+    if (replayed && strcmp(use->fingerprint, item->fingerprint)) {
+        mail_wrong(item, PROBLEM_KEY_REUSED, (struct mill_str){0});
+        return false;
+    }
+    item->replayed = replayed;
+    return !replayed;
+}
+
 void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text)
 {
     struct mail_call *call = item->call;
     struct mill_arena arena = {0}; /* of this item: thrown away when it is queued */
     struct mill_request request = {0};
-    char fingerprint[MILL_FINGERPRINT_SIZE];
+    struct ingest_key_use use;
     struct mill_err err = {0};
     json_t *json = NULL;
 
@@ -147,18 +254,18 @@ void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text
             mill_arena_printf(mill_exchange_arena(call->by.x), "%s: %s", err.where, err.text));
         return;
     }
-    if (!mail_read(item, json, &arena, &request))
+    if (!mail_take_key(item, index, &use))
         goto out;
-    if (!mail_name(item, index) || !mill_request_fingerprint(&request, fingerprint)) {
-        mail_wrong(item, PROBLEM_INTERNAL, (struct mill_str){0});
+    if (!mail_judge(item, json, &arena, &use, &request)) {
+        mail_drop_key(item);
         goto out;
     }
     /* Whose mail this is says the credential, never the body. */
     request.request_id = mill_str(item->id);
-    request.fingerprint = mill_str(fingerprint);
+    request.fingerprint = mill_str(item->fingerprint);
     request.tenant = mill_str(call->by.who.tenant);
     request.client = mill_str(call->by.who.client);
-    request.accepted_at = call->accepted_at;
+    request.accepted_at = item->accepted_at;
     item->messages = request.personalizations.n;
     mail_queue(item, &request);
 out:

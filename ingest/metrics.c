@@ -8,15 +8,18 @@
 static const char *const answers[] = {"none",
                                       "malformed-body",
                                       "invalid-idempotency-key",
+                                      "missing-idempotency-key",
                                       "unauthenticated",
                                       "missing-scope",
                                       "invalid-signature",
                                       "not-found",
                                       "method-not-allowed",
                                       "timeout",
+                                      "idempotency-key-in-hand",
                                       "too-large",
                                       "unsupported-media-type",
                                       "invalid-request",
+                                      "idempotency-key-reused",
                                       "too-many-in-flight",
                                       "too-many-requests",
                                       "headers-too-large",
@@ -24,9 +27,11 @@ static const char *const answers[] = {"none",
                                       "outcome-unknown",
                                       "internal",
                                       NULL};
-static const char *const mails[] = {"accepted", "refused", "unavailable", "unknown", NULL};
+static const char *const mails[] = {"accepted", "refused",  "unavailable",
+                                    "unknown",  "replayed", NULL};
 static const char *const providers[] = {"sendgrid", "mailgun", NULL};
 static const char *const routes[] = {"mail", "batch", "callback", NULL};
+static const char *const tables[] = {"idempotency", NULL};
 static const char *const deliveries[] = {"delivered", "undelivered", "doubtful", "too_large", NULL};
 
 const struct mill_metric ingest_metrics[] = {
@@ -46,6 +51,17 @@ const struct mill_metric ingest_metrics[] = {
                    "delivery", deliveries},
     [M_ACK] = {"mill_ingest_ack_seconds", MILL_HISTOGRAM, "from queueing to acknowledgement", NULL,
                NULL},
+    [M_KEYS] = {"mill_ingest_keys_in_hand", MILL_GAUGE,
+                "Idempotency-Keys of requests not answered yet", NULL, NULL},
+    [M_KEYS_NOT_WRITTEN] = {"mill_ingest_keys_not_written_total", MILL_COUNTER,
+                            "accepted requests whose key's record the broker did not take", NULL,
+                            NULL},
+    [M_TABLE_RECORDS] = {"mill_ingest_table_records", MILL_GAUGE, "records in a table", "table",
+                         tables},
+    [M_TABLE_BYTES] = {"mill_ingest_table_bytes", MILL_GAUGE, "bytes in use of a table's file",
+                       "table", tables},
+    [M_TABLE_LAG] = {"mill_ingest_table_lag_records", MILL_GAUGE,
+                     "records of a table's topic not read yet", "table", tables},
     [M_READY] = {"mill_ready", MILL_GAUGE, "1 while mail can be accepted", NULL, NULL},
     [M_QUEUED] = {"mill_ingest_queued_records", MILL_GAUGE, "records waiting for the broker", NULL,
                   NULL},

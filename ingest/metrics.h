@@ -16,11 +16,16 @@ enum ingest_metric_row {
     M_BYTES,   /**< of bodies, by route */
     M_RECORDS, /**< label index = enum mill_delivery */
     M_ACK,
+    M_KEYS,
+    M_KEYS_NOT_WRITTEN,
+    M_TABLE_RECORDS,
+    M_TABLE_BYTES,
+    M_TABLE_LAG,
     M_READY,
     M_QUEUED,
     M_IN_FLIGHT,
 };
-enum { MAILS_ACCEPTED, MAILS_REFUSED, MAILS_UNAVAILABLE, MAILS_UNKNOWN };
+enum { MAILS_ACCEPTED, MAILS_REFUSED, MAILS_UNAVAILABLE, MAILS_UNKNOWN, MAILS_REPLAYED };
 enum { BYTES_MAIL, BYTES_BATCH, BYTES_CALLBACK };
 
 /** Ends with {0}. */

@@ -26,6 +26,11 @@ static const struct {
                                          "Send 1 to 256 printable ASCII characters, bare or as a "
                                          "quoted string.",
                                          NULL, NULL},
+    [PROBLEM_MISSING_IDEMPOTENCY_KEY] =
+        {400, "missing-idempotency-key", "The Idempotency-Key header is missing",
+         "Send Idempotency-Key with a value of your own for each mail, such as "
+         "order-shipped/4711, and the same value when you repeat the request.",
+         NULL, NULL},
     [PROBLEM_UNAUTHENTICATED] = {401, "unauthenticated", "Credentials are missing or wrong",
                                  "Send Authorization: Bearer with an API key, or Basic with id and "
                                  "password.",
@@ -43,6 +48,11 @@ static const struct {
                                     "The Allow header lists the methods.", NULL, NULL},
     [PROBLEM_TIMEOUT] = {408, "timeout", "The body came too slowly",
                          "Send the request again on a faster connection.", NULL, NULL},
+    [PROBLEM_KEY_IN_HAND] = {409, "idempotency-key-in-hand",
+                             "A request with this Idempotency-Key is being answered right now",
+                             "Wait for its answer, or send the same again after Retry-After to get "
+                             "that answer.",
+                             "1", NULL},
     [PROBLEM_TOO_LARGE] = {413, "too-large", "The request is too large",
                            "Send smaller attachments, or link to them.", NULL, NULL},
     [PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {415, "unsupported-media-type",
@@ -53,6 +63,11 @@ static const struct {
     [PROBLEM_INVALID_REQUEST] = {422, "invalid-request", "Fields of the request are wrong",
                                  "Correct each field that errors[] names; nothing was accepted.",
                                  NULL, NULL},
+    [PROBLEM_KEY_REUSED] = {422, "idempotency-key-reused",
+                            "This Idempotency-Key was used for another request",
+                            "Repeat the first request's body to get its answer, or send the new "
+                            "mail under a new key. GET /v1/limits says how long keys are kept.",
+                            NULL, NULL},
     [PROBLEM_TOO_MANY_IN_FLIGHT] = {429, "too-many-in-flight",
                                     "Too many mails of this tenant are in flight",
                                     "Wait for answers before sending more, or spread the load.",

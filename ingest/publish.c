@@ -205,7 +205,6 @@ void ingest_publisher_tick(struct ingest_publisher *p)
         return;
     publish_register(p, now);
     publish_watch(p, now);
-    mill_metric_set(p->metrics, M_READY, 0, ingest_publisher_why(p) ? 0 : 1);
     mill_metric_set(p->metrics, M_QUEUED, 0, (double)mill_producer_queued(p->producer));
 }
 

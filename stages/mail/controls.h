@@ -44,7 +44,7 @@ struct mill_suppression {
 };
 extern const struct mill_desc mill_suppression_desc;
 
-/** mail.idempotency. Key: request_id. */
+/** mail.idempotency. Key: the id of client and Idempotency-Key (mill_request_id_of_key). */
 struct mill_idempotency {
     struct mill_str request_id, fingerprint, client;
     int64_t accepted_at;

@@ -12,6 +12,7 @@ enum { FAKE_TOPICS = 8 };
 struct fake_call {
     mill_delivery_fn done;
     void *arg;
+    const char *topic; /* borrowed: the edge's configuration */
     struct fake_call *next;
 };
 
@@ -25,9 +26,11 @@ struct mill_producer {
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    enum fake_mode mode;
+    enum fake_mode mode, special;
+    const char *special_topic; /* has the mode special; NULL = none */
     bool broker, registry;
     unsigned sent, held;
+    unsigned sent_of[FAKE_TOPICS];
     struct fake_record last, of[FAKE_TOPICS];
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
@@ -40,6 +43,20 @@ void fake_mode(enum fake_mode mode)
     fake.mode = mode;
     pthread_cond_broadcast(&fake.wake);
     pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_mode_of(const char *topic, enum fake_mode mode)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.special_topic = topic;
+    fake.special = mode;
+    pthread_cond_broadcast(&fake.wake);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static enum fake_mode fake_mode_for(const char *topic)
+{
+    return fake.special_topic && !strcmp(topic, fake.special_topic) ? fake.special : fake.mode;
 }
 
 void fake_there(bool broker, bool registry)
@@ -90,6 +107,14 @@ void fake_last_of(const char *topic, struct fake_record *out)
     pthread_mutex_unlock(&fake.lock);
 }
 
+unsigned fake_sent_of(const char *topic)
+{
+    pthread_mutex_lock(&fake.lock);
+    unsigned n = fake.sent_of[fake_of(topic) - fake.of];
+    pthread_mutex_unlock(&fake.lock);
+    return n;
+}
+
 static enum mill_delivery fake_outcome(enum fake_mode mode)
 {
     switch (mode) {
@@ -110,12 +135,13 @@ static void *fake_main(void *arg)
 
     pthread_mutex_lock(&fake.lock);
     while (!p->stop || p->first) {
-        if (!p->first || (fake.mode == FAKE_HOLD && !p->stop)) {
+        enum fake_mode mode = p->first ? fake_mode_for(p->first->topic) : FAKE_HOLD;
+        if (!p->first || (mode == FAKE_HOLD && !p->stop)) {
             pthread_cond_wait(&fake.wake, &fake.lock);
             continue;
         }
         struct fake_call *call = p->first;
-        enum mill_delivery d = fake.mode == FAKE_HOLD ? MILL_UNDELIVERED : fake_outcome(fake.mode);
+        enum mill_delivery d = mode == FAKE_HOLD ? MILL_UNDELIVERED : fake_outcome(mode);
         p->first = call->next;
         if (!p->first)
             p->last = &p->first;
@@ -172,6 +198,7 @@ static void fake_keep(const char *topic, struct mill_str key, struct mill_str va
     mill_str_cut(mill_map_get(headers, "traceparent"), r->traceparent, sizeof r->traceparent);
     mill_str_cut(mill_map_get(headers, "tracestate"), r->tracestate, sizeof r->tracestate);
     *fake_of(topic) = *r;
+    fake.sent_of[fake_of(topic) - fake.of]++;
 }
 
 enum mill_code mill_producer_send(struct mill_producer *p, const char *topic, int32_t partition,
@@ -185,13 +212,14 @@ enum mill_code mill_producer_send(struct mill_producer *p, const char *topic, in
     (void)partition;
     if (!call)
         return mill_fail(err, MILL_E_NOMEM, topic, "out of memory");
-    *call = (struct fake_call){.done = done, .arg = arg};
+    *call = (struct fake_call){.done = done, .arg = arg, .topic = topic};
     pthread_mutex_lock(&fake.lock);
-    if (fake.mode == FAKE_FULL) {
+    enum fake_mode mode = fake_mode_for(topic);
+    if (mode == FAKE_FULL) {
         rc = mill_fail(err, MILL_E_IO, topic, "queue full");
-    } else if (fake.mode == FAKE_FORBIDDEN) {
+    } else if (mode == FAKE_FORBIDDEN) {
         rc = mill_fail(err, MILL_E_AUTH, topic, "no right to write");
-    } else if (fake.mode == FAKE_FATAL) {
+    } else if (mode == FAKE_FATAL) {
         rc = mill_fail(err, MILL_E_KAFKA, topic, "fatal");
     } else {
         fake_keep(topic, key, value, headers);

@@ -31,10 +31,14 @@ struct fake_record {
 };
 
 void fake_mode(enum fake_mode mode);
+/** @brief One topic has a mode of its own, until NULL ends that. */
+void fake_mode_of(const char *topic, enum fake_mode mode);
 /** @brief Does mill_producer_ready say yes; does the registry answer. */
 void fake_there(bool broker, bool registry);
 /** @brief Records sent since the last reset. */
 unsigned fake_sent(void);
+/** @brief Those of one topic. */
+unsigned fake_sent_of(const char *topic);
 /** @brief The newest record. */
 void fake_last(struct fake_record *out);
 /** @brief The newest record of a topic; its topic is "" when there is none since the start. */

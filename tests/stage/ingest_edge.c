@@ -51,6 +51,9 @@ void edge_default_conf(void)
         .out_idempotency = "mail.idempotency",
         .listen = "127.0.0.1:0",
         .credentials = edge.credentials,
+        .state_dir = edge.dir,
+        .key_lifetime_ms = UINT64_C(7) * 86400000,
+        .table_max_bytes = 1 << 20,
         .sendgrid_keys = edge.keys,
         .mailgun_keys = EDGE_MAILGUN_OLD "\n" EDGE_MAILGUN,
         .mailgun_max_age_ms = 86400000,
@@ -96,7 +99,9 @@ int edge_setup(void **state)
              "a:%s:acme:mail:send,mail:cancel\nr:sha256$$" HELLO_HASH ":acme:mail:read\n", hash);
     edge_put_credentials(text);
     fake_mode(FAKE_DELIVER);
+    fake_mode_of(NULL, FAKE_DELIVER);
     fake_there(true, true);
+    fake_table_reset();
     edge_default_conf();
     return 0;
 }
@@ -113,6 +118,7 @@ int edge_teardown(void **state)
 {
     (void)state;
     fake_mode(FAKE_DELIVER);
+    fake_mode_of(NULL, FAKE_DELIVER);
     ingest_app_stop(edge.app);
     edge.app = NULL;
     for (int i = 0; i < 2; i++)

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "fake_broker.h"
+#include "fake_table.h"
 #include "http_ask.h"
 
 #include <setjmp.h>

@@ -155,6 +155,7 @@ static unsigned post(uint16_t port, const char *authorization)
 static void test_life(void **state)
 {
     char dir[] = P_tmpdir "/mill-ingest-XXXXXX", path[80], option[100], key[80], bearer[100];
+    char state_dir[100], file[160];
     uint16_t port;
     const char *at;
 
@@ -162,6 +163,7 @@ static void test_life(void **state)
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/credentials", dir);
     snprintf(option, sizeof option, "--credentials=%s", path);
+    snprintf(state_dir, sizeof state_dir, "--state-dir=%s", dir);
     make_credentials(path, key);
     assert_int_equal(RUN("", "--check-config", option), 0);
     assert_int_equal(RUN("", "--print-config", option), 0);
@@ -173,6 +175,7 @@ static void test_life(void **state)
                                 "--brokers=127.0.0.1:1",
                                 "--registry=http://127.0.0.1:1",
                                 "--drain-ms=1s",
+                                state_dir,
                                 NULL};
     child_start(&child, args, "");
     assert_true(child_says(&child, "\"ev\":\"started\""));
@@ -191,9 +194,14 @@ static void test_life(void **state)
     assert_int_equal(child_end(&child), 0);
     assert_non_null(strstr(child.text, "\"ev\":\"stopped\""));
 
-    assert_int_equal(RUN("", option, "--listen=nonsense"), 78);
+    assert_int_equal(RUN("", option, state_dir, "--listen=nonsense"), 78);
+    snprintf(file, sizeof file, "%s/mill.ingest.0/idempotency.mdb", dir);
+    assert_int_equal(unlink(file), 0);
+    snprintf(file, sizeof file, "%s/mill.ingest.0", dir);
+    assert_int_equal(rmdir(file), 0);
     unlink(path);
-    rmdir(dir);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(RUN("", "--check-config", option), 78); /* the credentials are gone */
 }
 
 int main(void)
