@@ -91,6 +91,17 @@ enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int6
                               job->in->partition, (struct mill_map){NULL, 0}, err);
 }
 
+enum mill_code send_round(struct mill_ctx *ctx, const struct send_job *job, int64_t wait_ms,
+                          struct mill_err *err)
+{
+    const struct send_conf *conf = mill_conf(ctx);
+
+    if (wait_ms <= 0)
+        return mill_forward(ctx, conf->return_topic, job->in->partition, job->in, job->in->headers,
+                            err);
+    return send_later(ctx, job, mill_now_us() / 1000 + wait_ms, err);
+}
+
 /** Nobody knows how our own call ended: say so and wait for evidence, unless it is there already.
  */
 static enum mill_verdict conclude_unknown(struct mill_ctx *ctx, struct send_job *job,
@@ -106,9 +117,26 @@ static enum mill_verdict conclude_unknown(struct mill_ctx *ctx, struct send_job 
     return MILL_DONE;
 }
 
+/** Provably not accepted: when does it go round, with no attempt counted? Where nobody was called,
+ *  soon; where another provider would take it, at once. @return ms from now; < 0 = it does not */
+static int64_t round_ms(struct mill_ctx *ctx, const struct send_job *job)
+{
+    struct send_state *st = mill_state(ctx);
+
+    if (meanings[job->answer.outcome].verdict != MILL_RETRY || !job->route)
+        return -1;
+    if (!job->called)
+        return SEND_ASIDE_MS;
+    return send_routes_failover(&st->routes, job->msg->tenant, job->route->provider, job->attempt,
+                                mill_tick_ms())
+               ? 0
+               : -1;
+}
+
 enum mill_verdict send_conclude(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
     const struct meaning *means = &meanings[job->answer.outcome];
+    int64_t again_ms = round_ms(ctx, job);
 
     if (send_emit_ledger(ctx, job, MILL_LEDGER_OUTCOME, err))
         return MILL_STOP; /* an outcome that is not written down would be a doubt for ever */
@@ -116,6 +144,8 @@ enum mill_verdict send_conclude(struct mill_ctx *ctx, struct send_job *job, stru
         return conclude_unknown(ctx, job, err);
     if (emit_status(ctx, job, means->state, means->cls, job->answer.reason, err))
         return MILL_STOP;
+    if (again_ms >= 0)
+        return send_round(ctx, job, again_ms, err) ? MILL_STOP : MILL_DONE;
     if (means->verdict != MILL_DONE) {
         struct mill_str why = job->answer.reason;
 

@@ -251,6 +251,18 @@ struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tena
     return out;
 }
 
+bool send_routes_failover(struct send_routes *rs, struct mill_str tenant,
+                          const struct mill_provider *refused, int64_t attempt, int64_t now_ms)
+{
+    const struct send_order *o = routes_of(rs, tenant);
+    bool ready = false;
+
+    for (size_t i = 0; i < o->n; i++)
+        ready = ready || (o->picks[i].route->provider != refused &&
+                          route_ready(o->picks[i].route, now_ms) <= now_ms);
+    return ready && attempt < (int64_t)o->n;
+}
+
 void send_route_give_back(struct send_route *r, bool probe)
 {
     send_health_give_back(&r->health, &r->conf, probe);

@@ -15,8 +15,9 @@
  *   no route at all                         it is held; see send.c
  *
  * Failover is by the next attempt, with an INTENT of its own: within one attempt only one provider
- * is ever called. The probe of a half-open breaker is a real message; where it fails, the message
- * comes back by the retry topic. Single thread.
+ * is ever called. What was provably not accepted goes straight to mail.retry.send while another
+ * provider is ready and not each was asked once; after that, to deadletter's waits. The probe of a
+ * half-open breaker is a real message. Single thread.
  */
 #ifndef MILL_SEND_ROUTES_H
 #define MILL_SEND_ROUTES_H
@@ -85,6 +86,10 @@ void send_routes_close(struct send_routes *rs);
 struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tenant,
                                     const struct mill_provider *avoid,
                                     int64_t now_ms) MILL_NODISCARD;
+/** @brief A message that this provider has provably not taken: would another of its order take it
+ *  now, and is it no more than its first round? @param attempt of the refused call */
+bool send_routes_failover(struct send_routes *rs, struct mill_str tenant,
+                          const struct mill_provider *refused, int64_t attempt, int64_t now_ms);
 /** @brief It is not called after all. */
 void send_route_give_back(struct send_route *r, bool probe);
 /** @brief When any route may be called: now_ms or earlier means now. */

@@ -29,8 +29,7 @@ enum {
     /** INTENTs of one transaction A: so many are in doubt at most after a crash. Four rounds of the
      *  default concurrency, so that the commits around them cost little. */
     BATCH_MAX = 256,
-    HOLD_MS = 5000,  /**< longest wait in hand for a provider */
-    ASIDE_MS = 1000, /**< shortest wait outside: a message does not go round for nothing */
+    HOLD_MS = 5000, /**< longest wait in hand for a provider */
 };
 
 static const char *const outcomes[] = {"none",      "accepted", "permanent",  "throttled",
@@ -213,8 +212,8 @@ static enum mill_verdict send_wait(struct mill_ctx *ctx, struct send_job *job, s
         return MILL_PENDING;
     }
     wait = job->choice.until_ms - mill_tick_ms();
-    wait = wait > ASIDE_MS ? wait : ASIDE_MS;
-    return send_later(ctx, job, mill_now_us() / 1000 + wait, err) ? MILL_STOP : MILL_DONE;
+    wait = wait > SEND_ASIDE_MS ? wait : SEND_ASIDE_MS;
+    return send_round(ctx, job, wait, err) ? MILL_STOP : MILL_DONE;
 }
 
 static enum mill_verdict send_on_record(struct mill_ctx *ctx, const struct mill_record *in,
@@ -258,12 +257,8 @@ static void send_release_waiting(struct mill_ctx *ctx)
     while ((job = send_queue_take(&st->waiting))) {
         struct mill_err err = {0};
         mill_current(ctx, job->in);
-        mill_settle(
-            ctx, job->in,
-            send_later(ctx, job, mill_now_us() / 1000 + (until > now ? until - now : 0), &err)
-                ? MILL_STOP
-                : MILL_DONE,
-            &err);
+        mill_settle(ctx, job->in, send_round(ctx, job, until - now, &err) ? MILL_STOP : MILL_DONE,
+                    &err);
         mill_current(ctx, NULL);
     }
 }

@@ -8,6 +8,9 @@
 enum { SEND_OUT_LEDGER, SEND_OUT_STATUS, SEND_OUT_DELAY };
 enum { SEND_TABLE_LEDGER };
 enum {
+    SEND_ASIDE_MS = 1000 /**< shortest wait outside of a message that nobody was asked about */
+};
+enum {
     SEND_M_OUTCOMES,
     SEND_M_SKIPPED,
     SEND_M_CALL,
@@ -95,6 +98,10 @@ struct mill_ledger send_deed_record(const struct send_deed *deed);
 /** @brief To the delay topics until due_ms (ms since 1970); the retry topic brings it back, with no
  *  attempt counted. */
 enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int64_t due_ms,
+                          struct mill_err *err) MILL_NODISCARD;
+/** @brief Round by the retry topic, to be planned anew, with no attempt counted. @param wait_ms
+ * from now; 0 = at once, which a caller may do only so often to one message */
+enum mill_code send_round(struct mill_ctx *ctx, const struct send_job *job, int64_t wait_ms,
                           struct mill_err *err) MILL_NODISCARD;
 /** @brief A record that is not called: emit what there is to say. @return its verdict */
 enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send_job *job,

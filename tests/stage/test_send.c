@@ -237,9 +237,9 @@ static void old_intent(void **state)
     in[1] = fake_record(ctx, 0, "r-1/1", &m[1]);
     assert_int_equal(fake_batch(ctx, at, 2, v, errs), MILL_DONE);
     assert_int_equal(v[0], MILL_DONE); /* unknown: it waits */
-    assert_int_equal(v[1], MILL_RETRY);
-    assert_string_equal(errs[1].cls, "transient");
-    assert_non_null(strstr(errs[1].text, "not called"));
+    assert_int_equal(v[1], MILL_DONE); /* not called: it comes round, with no attempt counted */
+    assert_non_null(strstr(stage_text(ctx, &mill_stage_send), "not called: its intent"));
+    assert_string_equal(fake_emit(ctx, fake_emits(ctx) - 1)->topic, "mail.delay.1s");
     assert_int_equal(calls(), 1);
     assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 5); /* its INTENT does not stay open */
     fake_free(ctx);
@@ -253,10 +253,29 @@ static void draining(void **state)
 
     (void)state;
     fake_drain(ctx, true);
-    assert_int_equal(again(ctx, &m, &err), MILL_RETRY);
-    assert_string_equal(err.cls, "transient");
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_string_equal(fake_emit(ctx, fake_emits(ctx) - 1)->topic, "mail.delay.1s");
     assert_int_equal(calls(), 0);
     assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 3);
+    fake_free(ctx);
+}
+
+/** What is provably not accepted goes to the next provider at once, each once; then it waits. */
+static void failover(void **state)
+{
+    const struct mill_message m = message(TO("moved"));
+    struct mill_ctx *ctx = start("--providers=sendgrid,smtp", "--smtp-url=smtp://127.0.0.1:1");
+    struct mill_err err = {0};
+
+    (void)state;
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_string_equal(fake_emit(ctx, fake_emits(ctx) - 1)->topic, "mail.retry.send");
+    assert_int_equal(calls(), 1);
+    commit(ctx);
+    assert_int_equal(again(ctx, &m, &err), MILL_RETRY); /* SMTP cannot be reached */
+    assert_string_equal(err.cls, "transient");
+    assert_string_equal(err.where, "smtp");
+    assert_int_equal(calls(), 1);
     fake_free(ctx);
 }
 
@@ -273,13 +292,12 @@ static void credentials(void **state)
     assert_int_equal(again(ctx, &m, &err), MILL_RETRY);
     assert_non_null(fake_unready(ctx));
     commit(ctx);
-    /* While it is left alone: held, then back by the delay topics; nothing is called or said. */
+    /* While it is left alone: held, then round by the retry topic; nothing is called or said. */
     m = message(TO("accept"));
     m.message_id = MILL_STR("r-1/5");
     assert_int_equal(again(ctx, &m, &err), MILL_DONE);
     assert_int_equal(fake_emits(ctx), 1);
-    assert_true(
-        mill_str_is(mill_map_get(fake_emit(ctx, 0)->headers, "mill.target"), "mail.retry.send"));
+    assert_string_equal(fake_emit(ctx, 0)->topic, "mail.retry.send");
     fake_forget(ctx);
     assert_int_equal(calls(), 1);
     /* The pause is over: one call finds out that somebody has mended it. */
@@ -399,9 +417,9 @@ int main(void)
         cmocka_unit_test(other_life),     cmocka_unit_test(refused_then_sent),
         cmocka_unit_test(refused_intent), cmocka_unit_test(batch),
         cmocka_unit_test(reset_on_reuse), cmocka_unit_test(old_intent),
-        cmocka_unit_test(draining),       cmocka_unit_test(credentials),
-        cmocka_unit_test(by_the_clock),   cmocka_unit_test(broken),
-        cmocka_unit_test(unwritable),
+        cmocka_unit_test(draining),       cmocka_unit_test(failover),
+        cmocka_unit_test(credentials),    cmocka_unit_test(by_the_clock),
+        cmocka_unit_test(broken),         cmocka_unit_test(unwritable),
     };
     int failed = 0;
 
