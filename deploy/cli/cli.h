@@ -93,6 +93,9 @@ int cli_dlq_redrive(struct cli *cli);
 /* replay.c */
 int cli_replay(struct cli *cli);
 
+/* trace.c */
+int cli_trace(struct cli *cli);
+
 /* control.c */
 int cli_cancel(struct cli *cli);
 int cli_pause(struct cli *cli);

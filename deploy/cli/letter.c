@@ -101,6 +101,33 @@ size_t letter_redrive_headers(const struct mill_record *in, struct mill_pair *v,
     return n;
 }
 
+size_t letter_replay_headers(const struct mill_record *in, const char *topic_id,
+                             struct mill_arena *a, struct mill_pair *v)
+{
+    const struct mill_pair own[] = {
+        {MILL_STR("__connect.errors.topic"), mill_str(in->topic)},
+        {MILL_STR("__connect.errors.partition"), mill_arena_printf(a, "%d", in->partition)},
+        {MILL_STR("__connect.errors.offset"), mill_arena_printf(a, "%lld", (long long)in->offset)},
+        {MILL_STR("mill.origin"),
+         mill_origin(a, topic_id, in->partition, in->offset, in->timestamp_us)},
+    };
+    size_t own_n = mill_header(in, "mill.origin").p ? 3 : 4, n = 0;
+
+    for (size_t i = 0; i < own_n; i++) {
+        if (!own[i].value.p)
+            return 0;
+        v[n++] = own[i];
+    }
+    for (size_t i = 0; i < in->headers.n; i++) {
+        size_t k = 0;
+        while (k < own_n && !mill_str_eq(own[k].key, in->headers.v[i].key))
+            k++;
+        if (k == own_n)
+            v[n++] = in->headers.v[i];
+    }
+    return n;
+}
+
 int32_t letter_partition(const struct mill_record *in, const struct letter *l, int32_t partitions)
 {
     int64_t p;

@@ -5,9 +5,10 @@
 #ifndef LETTER_H
 #define LETTER_H
 
+#include "base/arena.h"
 #include "cli.h"
 
-enum { LETTER_PLACES_MAX = CLI_WORDS_MAX, LETTER_OWN_HEADERS = 1 };
+enum { LETTER_PLACES_MAX = CLI_WORDS_MAX, LETTER_OWN_HEADERS = 1, LETTER_REPLAY_HEADERS = 4 };
 
 /** What a failure record's headers say; absent where there is no such header. */
 struct letter {
@@ -42,6 +43,15 @@ bool letter_place(const char *text, struct letter_place *out);
  * @return rows used
  */
 size_t letter_redrive_headers(const struct mill_record *in, struct mill_pair *v, char *count);
+/**
+ * @brief The headers that a record is replayed with: as they are, with the mill.origin that its
+ *        place gives where it has none, and its place as a failure's: by that a stage with several
+ *        inputs knows which one it is of.
+ * @param v in->headers.n + LETTER_REPLAY_HEADERS rows
+ * @return rows used; 0 when out of memory
+ */
+size_t letter_replay_headers(const struct mill_record *in, const char *topic_id,
+                             struct mill_arena *a, struct mill_pair *v);
 /** @brief The partition of the retry topic: where it failed, else by key. */
 int32_t letter_partition(const struct mill_record *in, const struct letter *l, int32_t partitions);
 

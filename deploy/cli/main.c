@@ -61,6 +61,8 @@ void cli_print(const struct cli *cli, const json_t *o)
 }
 
 static const struct cli_verb verbs[] = {
+    {"trace", "ID", 1, 1, "the whole way of one mail (request or message), in time order",
+     cli_trace},
     {"tail", "TOPIC", 1, 1, "records of a topic, decoded, as they come", cli_tail},
     {"dlq ls", "", 0, 0, "dead letters: when, class, stage, place, reason", cli_dlq_ls},
     {"dlq show", "PARTITION/OFFSET", 1, 1, "one dead letter: reason, place, decoded beside raw",
@@ -107,6 +109,7 @@ static const char exit_codes[] =
 static void main_help(const struct mill_opt_set *sets)
 {
     printf("sendmill: look into the pipeline and set it up\n\n"
+           "  sendmill trace 01a1fd52-e7b6-7018-8f00-c83adaad66b2\n"
            "  sendmill tail mail.events --from @-1h -o json\n"
            "  sendmill dlq ls --class poison\n  sendmill dlq show 0/17\n"
            "  sendmill topics apply\n\nverbs:\n");

@@ -52,6 +52,15 @@ static void record_value(json_t *o, struct mill_registry *registry, struct mill_
         record_base64(o, "value_base64", raw);
 }
 
+static void record_key(json_t *o, struct mill_str key)
+{
+    json_object_set_new(o, "key", key.p ? mill_json_new(key) : json_null());
+    if (!key.p || mill_str_utf8(key))
+        return;
+    json_object_set_new(o, "key_error", json_string("no UTF-8: bad bytes stand as U+FFFD"));
+    record_base64(o, "key_base64", key);
+}
+
 json_t *record_json(struct mill_registry *registry, const struct mill_record *in)
 {
     json_t *o = json_object(), *headers = json_array();
@@ -62,7 +71,8 @@ json_t *record_json(struct mill_registry *registry, const struct mill_record *in
     json_object_set_new(o, "partition", json_integer(in->partition));
     json_object_set_new(o, "offset", json_integer(in->offset));
     json_object_set_new(o, "timestamp", json_string(when));
-    json_object_set_new(o, "key", in->key.p ? mill_json_new(in->key) : json_null());
+    json_object_set_new(o, "timestamp_type", json_string(in->append_time ? "append" : "create"));
+    record_key(o, in->key);
     record_value(o, registry, in->raw);
     for (size_t i = 0; i < in->headers.n; i++)
         json_array_append_new(headers,

@@ -9,7 +9,8 @@
 #include "cli.h"
 
 /**
- * @brief The envelope {topic, partition, offset, timestamp, key, value, headers[], …} as JSON.
+ * @brief The envelope {topic, partition, offset, timestamp, timestamp_type, key, value, value_size,
+ *        value_schema_id, headers[{key, value}]} as JSON.
  *
  * A value in the registry's frame is decoded (value_schema_id says by which schema). What cannot be
  * decoded stands as text, or as base64 under value_base64, and value_error says why: a poison

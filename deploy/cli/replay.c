@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "kafka/admin.h"
 #include "kafka/reader.h"
+#include "letter.h"
 #include "move.h"
 #include "scan.h"
 #include "text.h"
@@ -233,20 +234,12 @@ static enum mill_code replay_before_commit(void *arg, struct mill_err *err)
 
 static enum mill_code replay_one(struct replay *r, const struct mill_record *in)
 {
-    struct mill_pair *h = mill_arena_calloc(&r->mem, in->headers.n + 1, sizeof *h);
-    size_t n = in->headers.n;
+    struct mill_pair *h =
+        mill_arena_calloc(&r->mem, in->headers.n + LETTER_REPLAY_HEADERS, sizeof *h);
+    size_t n = h ? letter_replay_headers(in, r->topic_id, &r->mem, h) : 0;
     enum mill_code code = MILL_OK;
 
-    if (h && n)
-        memcpy(h, in->headers.v, n * sizeof *h);
-    if (h && !mill_header(in, "mill.origin").p) {
-        h[n++] = (struct mill_pair){
-            MILL_STR("mill.origin"),
-            mill_origin(&r->mem, r->topic_id, in->partition, in->offset, in->timestamp_us)};
-        if (!h[n - 1].value.p)
-            h = NULL;
-    }
-    if (!h)
+    if (!n)
         return mill_fail(&r->err, MILL_E_NOMEM, in->topic, "out of memory");
     for (size_t i = 0; !code && i < r->stages_n; i++)
         code = move_record(&r->move, r->stages[i].topic, in->partition, in, (struct mill_map){h, n},

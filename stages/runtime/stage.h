@@ -40,7 +40,8 @@ struct mill_record {
     const char *topic;
     int32_t partition;
     int64_t offset;
-    int64_t timestamp_us; /**< the broker's, µs since 1970 */
+    int64_t timestamp_us; /**< µs since 1970 */
+    bool append_time;     /**< timestamp_us is the broker's, not the producer's */
     struct mill_str key;
     struct mill_str raw; /**< value bytes as they came; p == NULL for a null value */
     struct mill_map headers;

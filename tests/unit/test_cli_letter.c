@@ -84,6 +84,29 @@ static void it_goes_back_as_it_came(void **state)
     assert_null(mill_map_get(m, "mill.due").p);
 }
 
+static void a_replay_says_where_it_stood(void **state)
+{
+    const struct mill_record bare = {
+        .topic = "mail.requests", .partition = 2, .offset = 9, .timestamp_us = 5};
+    struct mill_pair v[HEADERS_N + LETTER_REPLAY_HEADERS];
+    struct mill_arena mem = {0};
+    size_t n = letter_replay_headers(&bare, "TOPIC_ID", &mem, v);
+    struct mill_map m = {v, n};
+
+    (void)state;
+    assert_int_equal(n, 4);
+    assert_true(mill_str_is(mill_map_get(m, "mill.origin"), "TOPIC_ID/2/9/5"));
+    assert_true(mill_str_is(mill_map_get(m, "__connect.errors.topic"), "mail.requests"));
+    assert_true(mill_str_is(mill_map_get(m, "__connect.errors.offset"), "9"));
+    /* An origin stays; an old failure's place does not, and nothing stands there twice. */
+    n = letter_replay_headers(&record, "TOPIC_ID", &mem, v);
+    m.n = n;
+    assert_int_equal(n, HEADERS_N - 1 + 3);
+    assert_true(mill_str_is(mill_map_get(m, "mill.origin"), "t/1/2/3"));
+    assert_true(mill_str_is(mill_map_get(m, "__connect.errors.partition"), "1"));
+    mill_arena_release(&mem);
+}
+
 static void where_it_failed(void **state)
 {
     struct letter l = letter_of(&record);
@@ -124,6 +147,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_without_headers),
         cmocka_unit_test(it_goes_back_as_it_came),
+        cmocka_unit_test(a_replay_says_where_it_stood),
         cmocka_unit_test(where_it_failed),
     };
 

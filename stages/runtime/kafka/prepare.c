@@ -156,6 +156,7 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
         .key = {m->key, m->key_len},
         .raw = {m->payload, m->len},
     };
+    in->append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
     if (!mill_rd_headers(m, &ctx->arena, &in->headers)) {
         run_exit(ctx, MILL_EXIT_TEMP);
         return false;

@@ -269,6 +269,7 @@ enum mill_code mill_reader_next(struct mill_reader *r, int wait_ms, struct mill_
             .key = {r->last->key, r->last->key_len},
             .raw = {r->last->payload, r->last->len},
         };
+        in->append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
         if (!mill_rd_headers(r->last, &r->arena, &in->headers)) {
             *got = false;
             code = mill_fail(err, MILL_E_NOMEM, in->topic, "out of memory");
