@@ -140,6 +140,35 @@ void lab_produce(struct lab *lab, const char *topic, int32_t partition, struct m
         DIE("produce to %s: %s", topic, rd_kafka_err2str(e));
 }
 
+struct mill_str lab_note(struct mill_str text)
+{
+    static char b[LAB_NOTE_MAX + 16];
+    uint64_t zigzag = (uint64_t)text.n * 2;
+    size_t at = 5;
+
+    if (text.n > LAB_NOTE_MAX)
+        DIE("a note of %zu bytes", text.n);
+    memcpy(b, "\0\0\0\0\1", 5);
+    for (; zigzag > 127; zigzag >>= 7)
+        b[at++] = (char)(zigzag | 0x80);
+    b[at++] = (char)zigzag;
+    memcpy(b + at, text.p, text.n);
+    return (struct mill_str){b, at + text.n};
+}
+
+void lab_put(struct lab *lab, int32_t partition, const char *key, const char *text)
+{
+    lab_produce(lab, "notes", partition, mill_str(key), lab_note(mill_str(text)), NULL);
+}
+
+void lab_topics(struct lab *lab)
+{
+    static const char *const names[] = {"notes", "retry", "copies", "intents", "failures"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        lab_topic(lab, names[i], 4);
+}
+
 /* ---- the stage's process ---- */
 
 pid_t lab_stage(struct lab *lab, const char *mode)

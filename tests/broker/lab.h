@@ -15,6 +15,8 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <sys/types.h>
 
+enum { LAB_NOTE_MAX = 1200000 };
+
 struct lab {
     rd_kafka_t *rk; /**< owns the mock cluster; also the producer of the tests */
     rd_kafka_mock_cluster_t *mock;
@@ -37,6 +39,12 @@ void lab_topic(struct lab *lab, const char *topic, int partitions);
 /** @brief Produce, and wait until it is there. headers: "name=value" texts, ends with NULL. */
 void lab_produce(struct lab *lab, const char *topic, int32_t partition, struct mill_str key,
                  struct mill_str value, const char *const *headers);
+/** @brief A note of loop_stage.c with its frame; up to LAB_NOTE_MAX bytes. @own static buffer */
+struct mill_str lab_note(struct mill_str text);
+/** @brief Produce a note to the topic "notes". */
+void lab_put(struct lab *lab, int32_t partition, const char *key, const char *text);
+/** @brief The topics of loop_stage.c's stages, 4 partitions each. */
+void lab_topics(struct lab *lab);
 /** @brief Start this test program again as a stage process. @return its pid */
 pid_t lab_stage(struct lab *lab, const char *mode);
 /** @param option one more, "--name=value" */

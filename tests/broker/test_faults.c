@@ -14,30 +14,10 @@
 #include "lab.h"
 #include "loop_stage.h"
 
-enum { MANY = 200, BIG = 1200000 };
+enum { MANY = 200, BIG = LAB_NOTE_MAX };
 
 static struct lab lab;
 static struct lab_record got[3 * MANY];
-
-/* A framed note. @own static buffer */
-static struct mill_str framed(const char *text, size_t n)
-{
-    static char b[BIG + 16];
-    uint64_t zigzag = (uint64_t)n * 2;
-    size_t at = 5;
-
-    memcpy(b, "\0\0\0\0\1", 5);
-    for (; zigzag > 127; zigzag >>= 7)
-        b[at++] = (char)(zigzag | 0x80);
-    b[at++] = (char)zigzag;
-    memcpy(b + at, text, n);
-    return (struct mill_str){b, at + n};
-}
-
-static void put(int32_t partition, const char *key, const char *text)
-{
-    lab_produce(&lab, "notes", partition, mill_str(key), framed(text, strlen(text)), NULL);
-}
 
 static size_t count(size_t n, const char *prefix)
 {
@@ -65,10 +45,7 @@ static int setup(void **state)
 {
     (void)state;
     lab_open(&lab);
-    lab_topic(&lab, "notes", 4);
-    lab_topic(&lab, "retry", 4);
-    lab_topic(&lab, "copies", 4);
-    lab_topic(&lab, "failures", 4);
+    lab_topics(&lab);
     return 0;
 }
 
@@ -86,7 +63,7 @@ static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
 
     (void)state;
     memset(text, 'x', BIG);
-    lab_produce(&lab, "notes", 0, MILL_STR("big"), framed(text, BIG), NULL);
+    lab_produce(&lab, "notes", 0, MILL_STR("big"), lab_note((struct mill_str){text, BIG}), NULL);
     free(text);
     rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
@@ -95,7 +72,7 @@ static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
     assert_string_equal(got[0].key, "big");
     assert_non_null(strstr(got[0].headers, "over the broker's limit"));
     assert_true(got[0].value_bytes > BIG);
-    put(0, "next", "goes on");
+    lab_put(&lab, 0, "next", "goes on");
     assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
     assert_string_equal(got[0].key, "next");
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
@@ -110,7 +87,7 @@ static void a_failure_record_over_our_own_limit_is_cut(void **state)
     memset(junk, 7, 200000);
     lab_produce(&lab, "notes", 0, MILL_STR("junk"), (struct mill_str){junk, 200000}, NULL);
     free(junk);
-    put(0, "next", "goes on");
+    lab_put(&lab, 0, "next", "goes on");
     pid = lab_stage_with(&lab, "notes", "--record-max-bytes=100KiB");
     assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
     assert_int_equal(lab_read(&lab, "failures", got, 4, 1), 1);
@@ -126,9 +103,9 @@ static void put_many(const char *last)
 
     for (int i = 0; i < MANY; i++) {
         snprintf(key, sizeof key, "m%03d", i);
-        lab_produce(&lab, "notes", i % 4, mill_str(key), framed("go", 2), NULL);
+        lab_produce(&lab, "notes", i % 4, mill_str(key), lab_note(MILL_STR("go")), NULL);
     }
-    put(0, "last", last);
+    lab_put(&lab, 0, "last", last);
 }
 
 /* The batch's memory is in librdkafka's hands when the stage says stop. */
@@ -150,7 +127,7 @@ static void killed_and_started_again_copies_everything(void **state)
     pid = lab_stage_with(&lab, "notes", "--batch-records=20");
     (void)lab_read(&lab, "copies", got, 40, 30);
     assert_int_equal(lab_stop(&lab, pid, SIGKILL), -SIGKILL);
-    put(1, "after", "go");
+    lab_put(&lab, 1, "after", "go");
     pid = lab_stage_with(&lab, "notes", "--batch-records=20");
     /* The mock forgets transactional offsets: the second life begins at the start again. */
     for (int64_t until = mill_tick_ms() + 30000; seen < MANY + 2 && mill_tick_ms() < until;)
@@ -182,7 +159,7 @@ static void two_members_share_the_partitions(void **state)
 
     (void)state;
     for (int i = 0; i < 4; i++)
-        put(i, warm[i], "go");
+        lab_put(&lab, i, warm[i], "go");
     one = lab_stage(&lab, "notes");
     assert_int_equal(lab_read(&lab, "copies", got, 64, 4), 4);
     two = lab_stage_with(&lab, "notes", "--instance=1");
@@ -190,13 +167,13 @@ static void two_members_share_the_partitions(void **state)
      * the partitions are read again. So this says that each record is copied, not how often. */
     assert_true(lab_read(&lab, "copies", got, 64, 8) >= 8);
     for (int i = 0; i < 4; i++)
-        put(i, both[i], "go");
+        lab_put(&lab, i, both[i], "go");
     for (int i = 0; i < 4; i++)
         wait_copied(both[i], 1);
     /* A static member that ends keeps its partitions for the session: two stay with the other. */
     assert_int_equal(lab_stop(&lab, one, SIGTERM), 0);
     for (int i = 0; i < 4; i++)
-        put(i, "late", "go");
+        lab_put(&lab, i, "late", "go");
     n = wait_copied("late", 2);
     assert_int_equal(n, 2);
     assert_int_equal(lab_stop(&lab, two, SIGTERM), 0);

@@ -16,23 +16,6 @@
 
 static struct lab lab;
 
-/* A framed note; text under 60 bytes. @own static buffer */
-static struct mill_str framed(const char *text)
-{
-    static char b[80];
-    size_t n = strlen(text);
-
-    memcpy(b, "\0\0\0\0\1", 5);
-    b[5] = (char)(n * 2); /* zigzag length, one byte */
-    memcpy(b + 6, text, n);
-    return (struct mill_str){b, n + 6};
-}
-
-static void put(int32_t partition, const char *key, const char *text)
-{
-    lab_produce(&lab, "notes", partition, mill_str(key), framed(text), NULL);
-}
-
 static bool has(const struct lab_record *r, const char *line)
 {
     return strstr(r->headers, line) != NULL;
@@ -50,11 +33,7 @@ static int setup(void **state)
 {
     (void)state;
     lab_open(&lab);
-    lab_topic(&lab, "notes", 4);
-    lab_topic(&lab, "retry", 4);
-    lab_topic(&lab, "copies", 4);
-    lab_topic(&lab, "intents", 4);
-    lab_topic(&lab, "failures", 4);
+    lab_topics(&lab);
     return 0;
 }
 
@@ -72,9 +51,9 @@ static void copies_keep_key_partition_and_headers(void **state)
     pid_t pid = lab_stage(&lab, "notes");
 
     (void)state;
-    lab_produce(&lab, "notes", 0, MILL_STR("id-1/0"), framed("a"), headers);
-    put(1, "id-1/1", "b");
-    put(2, "id-2", "c");
+    lab_produce(&lab, "notes", 0, MILL_STR("id-1/0"), lab_note(MILL_STR("a")), headers);
+    lab_put(&lab, 1, "id-1/1", "b");
+    lab_put(&lab, 2, "id-2", "c");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
     /* The key's part before the slash decides: all of a request lies together. */
@@ -93,13 +72,13 @@ static void failures_keep_bytes_and_say_why(void **state)
     pid_t pid = lab_stage(&lab, "notes");
 
     (void)state;
-    put(0, "k1", "reject");
+    lab_put(&lab, 0, "k1", "reject");
     lab_produce(&lab, "notes", 1, MILL_STR("k2"), MILL_STR("\0\0\0\0\11junk"), NULL);
     lab_produce(&lab, "notes", 2, MILL_STR("k3"), MILL_STR("\0\0\0\0\1\40short"), headers);
     lab_produce(&lab, "notes", 3, MILL_STR("k4"), (struct mill_str){0}, NULL);
     lab_produce(&lab, "notes", 0, MILL_STR("k5"), MILL_STR("no frame"), NULL);
-    put(1, "k6", "retry");
-    put(1, "k7", "after");
+    lab_put(&lab, 1, "k6", "retry");
+    lab_put(&lab, 1, "k7", "after");
     assert_int_equal(lab_read(&lab, "failures", v, 8, 6), 6);
     r = by_key(v, 6, "k1");
     assert_non_null(r);
@@ -107,7 +86,7 @@ static void failures_keep_bytes_and_say_why(void **state)
     assert_true(has(r, "mill.attempt=1\n") && has(r, "__connect.errors.topic=notes\n"));
     assert_true(has(r, "__connect.errors.partition=0\n"));
     assert_true(has(r, "__connect.errors.exception.message=text: asked to reject\n"));
-    assert_memory_equal(r->value, framed("reject").p, framed("reject").n);
+    assert_memory_equal(r->value, lab_note(MILL_STR("reject")).p, lab_note(MILL_STR("reject")).n);
     r = by_key(v, 6, "k2");
     assert_memory_equal(r->value, "\0\0\0\0\11junk", 9);
     r = by_key(v, 6, "k3");
@@ -132,8 +111,8 @@ static void comes_back_by_the_retry_topic(void **state)
     pid_t pid = lab_stage(&lab, "notes");
 
     (void)state;
-    lab_produce(&lab, "retry", 2, MILL_STR("r1"), framed("retry"), headers);
-    lab_produce(&lab, "retry", 2, MILL_STR("r2"), framed("reject"), headers);
+    lab_produce(&lab, "retry", 2, MILL_STR("r1"), lab_note(MILL_STR("retry")), headers);
+    lab_produce(&lab, "retry", 2, MILL_STR("r2"), lab_note(MILL_STR("reject")), headers);
     assert_int_equal(lab_read(&lab, "copies", v, 4, 1), 1);
     assert_true(has(&v[0], "mill.origin=x/1/2/3\n"));
     assert_int_equal(lab_read(&lab, "failures", v, 4, 1), 1);
@@ -150,12 +129,12 @@ static void waits_without_blocking_other_partitions(void **state)
     pid_t pid = lab_stage(&lab, "notes");
 
     (void)state;
-    put(2, "w0", "up");
+    lab_put(&lab, 2, "w0", "up");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
     began = mill_now_us() / 1000;
-    put(0, "w1", "later");
-    put(0, "w2", "behind");
-    put(1, "w3", "free");
+    lab_put(&lab, 0, "w1", "later");
+    lab_put(&lab, 0, "w2", "behind");
+    lab_put(&lab, 1, "w3", "free");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 4), 4);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
     assert_true(by_key(v, 4, "w1")->timestamp_ms - began >= 1500);
@@ -172,12 +151,12 @@ static void a_far_off_partition_is_paused_and_goes_on(void **state)
     pid_t pid = lab_stage(&lab, "notes");
 
     (void)state;
-    put(3, "f0", "up");
+    lab_put(&lab, 3, "f0", "up");
     assert_int_equal(lab_read(&lab, "copies", v, 4, 1), 1);
     began = mill_now_us() / 1000;
-    put(3, "f1", "far off");
+    lab_put(&lab, 3, "f1", "far off");
     usleep(500000);
-    put(3, "f2", "behind");
+    lab_put(&lab, 3, "f2", "behind");
     assert_int_equal(lab_read(&lab, "copies", v, 4, 3), 3);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
     assert_in_range(by_key(v, 3, "f1")->timestamp_ms - began, 3500, 8000);
@@ -190,7 +169,7 @@ static void stop_ends_the_process_with_its_code(void **state)
     struct lab_record v[2];
 
     (void)state;
-    put(0, "s1", "stop");
+    lab_put(&lab, 0, "s1", "stop");
     assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_CONFIG);
     assert_int_equal(lab_read(&lab, "failures", v, 2, 0), 0);
 }
@@ -202,7 +181,8 @@ static void settles_later_after_announcing(void **state)
 
     (void)state;
     for (int i = 0; i < 5; i++)
-        put(i % 4, (const char *[]){"p0", "p1", "p2", "p3", "p4"}[i], i == 3 ? "reject" : "go");
+        lab_put(&lab, i % 4, (const char *[]){"p0", "p1", "p2", "p3", "p4"}[i],
+                i == 3 ? "reject" : "go");
     assert_int_equal(lab_read(&lab, "copies", v, 16, 4), 4);
     assert_int_equal(lab_read(&lab, "intents", v, 16, 5), 5);
     assert_int_equal(lab_read(&lab, "failures", v, 16, 1), 1);
@@ -215,7 +195,7 @@ static void an_abortable_error_is_written_again(void **state)
     pid_t pid;
 
     (void)state;
-    put(0, "a1", "one"); /* before the errors: they are for the stage's producer */
+    lab_put(&lab, 0, "a1", "one"); /* before the errors: they are for the stage's producer */
     rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
                                       RD_KAFKA_RESP_ERR_INVALID_RECORD);
     rd_kafka_mock_push_request_errors(lab.mock, 28 /* TxnOffsetCommit */, 1,
@@ -233,7 +213,7 @@ static void no_permission_ends_the_process(void **state)
     rd_kafka_mock_push_request_errors(lab.mock, 28 /* TxnOffsetCommit */, 1,
                                       RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
     pid = lab_stage(&lab, "notes");
-    put(0, "a2", "one");
+    lab_put(&lab, 0, "a2", "one");
     assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_NOPERM);
 }
 
@@ -245,7 +225,7 @@ static void a_fenced_producer_ends_the_process(void **state)
     rd_kafka_mock_push_request_errors(lab.mock, 26 /* EndTxn */, 1,
                                       RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     pid = lab_stage(&lab, "notes");
-    put(0, "f1", "one");
+    lab_put(&lab, 0, "f1", "one");
     assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_TEMP);
 }
 
@@ -256,11 +236,11 @@ static void a_table_gives_what_its_topic_and_its_owner_put_there(void **state)
 
     (void)state;
     lab_topic(&lab, "memory", 4);
-    lab_produce(&lab, "memory", 0, MILL_STR("t1"), framed("topic"), NULL);
+    lab_produce(&lab, "memory", 0, MILL_STR("t1"), lab_note(MILL_STR("topic")), NULL);
     pid = lab_stage(&lab, "recall");
-    put(0, "t1", "x");
-    put(0, "t2", "own");
-    put(0, "t2", "x");
+    lab_put(&lab, 0, "t1", "x");
+    lab_put(&lab, 0, "t2", "own");
+    lab_put(&lab, 0, "t2", "x");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
     for (size_t i = 0; i < 3; i++) /* behind frame and length */
@@ -274,9 +254,9 @@ static void an_assignment_is_told_when_the_table_has_caught_up(void **state)
 
     (void)state;
     lab_topic(&lab, "memory", 4);
-    lab_produce(&lab, "memory", 0, MILL_STR("t1"), framed("open"), NULL);
-    lab_produce(&lab, "memory", 3, MILL_STR("t2"), framed("done"), NULL);
-    lab_produce(&lab, "memory", 3, MILL_STR("t3"), framed("open"), NULL);
+    lab_produce(&lab, "memory", 0, MILL_STR("t1"), lab_note(MILL_STR("open")), NULL);
+    lab_produce(&lab, "memory", 3, MILL_STR("t2"), lab_note(MILL_STR("done")), NULL);
+    lab_produce(&lab, "memory", 3, MILL_STR("t3"), lab_note(MILL_STR("open")), NULL);
     pid = lab_stage(&lab, "recall"); /* there is no record to read */
     assert_int_equal(lab_read(&lab, "copies", v, 8, 2), 2);
     assert_non_null(by_key(v, 2, "t1"));
@@ -291,9 +271,9 @@ static void forwarding_to_nowhere_harms_one_record_only(void **state)
 
     (void)state;
     pid = lab_stage(&lab, "notes");
-    put(0, "n1", "nowhere");
-    put(0, "n2", "too far");
-    put(0, "n3", "x");
+    lab_put(&lab, 0, "n1", "nowhere");
+    lab_put(&lab, 0, "n2", "too far");
+    lab_put(&lab, 0, "n3", "x");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
     assert_int_equal(lab_read(&lab, "failures", v, 8, 2), 2);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
@@ -312,9 +292,9 @@ static void what_comes_back_is_of_the_port_it_came_from(void **state)
     pid = lab_stage(&lab, "two");
     lab_produce(&lab, "others", 1, MILL_STR("o1"), MILL_STR("no frame"), NULL);
     lab_produce(&lab, "retry", 2, MILL_STR("o2"), MILL_STR("no frame"), second);
-    lab_produce(&lab, "retry", 2, MILL_STR("n1"), framed("note"), first);
-    lab_produce(&lab, "retry", 2, MILL_STR("n2"), framed("note"), NULL);
-    lab_produce(&lab, "retry", 2, MILL_STR("x1"), framed("note"), neither);
+    lab_produce(&lab, "retry", 2, MILL_STR("n1"), lab_note(MILL_STR("note")), first);
+    lab_produce(&lab, "retry", 2, MILL_STR("n2"), lab_note(MILL_STR("note")), NULL);
+    lab_produce(&lab, "retry", 2, MILL_STR("x1"), lab_note(MILL_STR("note")), neither);
     assert_int_equal(lab_read(&lab, "copies", v, 8, 4), 4);
     for (size_t i = 0; i < 4; i++) /* behind frame and length */
         assert_string_equal(v[i].value + 6, *v[i].key == 'o' ? "raw" : "note");

@@ -95,7 +95,7 @@ def _abort(brokers: str, topic: str, partition: int, producer: int, epoch: int,
 
 def held_back(brokers: str) -> dict[tuple[str, int], int]:
     """Partitions whose committed end is behind their end, and that committed end."""
-    admin = AdminClient({"bootstrap.servers": brokers})
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 1})
     parts = [TopicPartition(t.topic, p) for t in admin.list_topics(timeout=20).topics.values()
              for p in t.partitions]
     ends = [{(tp.topic, tp.partition): f.result().offset for tp, f in admin.list_offsets(
