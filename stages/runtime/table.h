@@ -58,6 +58,8 @@ struct mill_table_stats {
     uint64_t bytes;         /**< of the file, in use */
     uint64_t read;          /**< records taken in from the topic by this process */
     int64_t lag;            /**< records of the topic not read yet */
+    size_t stalled;         /**< partitions whose last stable offset stays behind: metric
+                                 mill_partitions_stalled */
     double rebuild_seconds; /**< what the last catching up took */
 };
 /** @thread as look-ups */

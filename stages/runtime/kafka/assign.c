@@ -206,6 +206,7 @@ static enum mill_code assign_part_new(struct mill_ctx *ctx, const rd_kafka_topic
         .next = -1,
         .unmoved = tp->offset,
         .read_to = -1,
+        .taken_to = tp->offset,
     };
     ctx->parts[ctx->parts_n++] = p;
     return MILL_OK;

@@ -107,6 +107,7 @@ static void loop_take(struct mill_ctx *ctx, rd_kafka_message_t *m)
         rd_kafka_message_destroy(m); /* of an assignment that is gone */
         return;
     }
+    p->taken_to = m->offset + 1;
     mill_metric_add(ctx->run, RUN_M_RECEIVED, p->port, 1);
     if (p->held_at < p->held_n) {
         if (run_hold(ctx, p, m))

@@ -112,7 +112,9 @@ static void main_describe_ports(FILE *to, const char *key, const struct mill_por
 
 static int main_describe(const struct mill_stage *spec, const struct mill_opt_set *sets, FILE *to)
 {
-    const struct mill_metric *const metrics[] = {run_metric_rows, spec->metrics, NULL};
+    const struct mill_metric *const own = run_table_rows(spec);
+    const struct mill_metric *const metrics[] = {run_metric_rows, own ? own : spec->metrics,
+                                                 own ? spec->metrics : NULL, NULL};
 
     fprintf(to, "{\"name\":\"%s\",\"summary\":\"%s\",", spec->name, spec->summary);
     main_describe_ports(to, "in", spec->in);
@@ -146,7 +148,10 @@ static int main_run(struct mill_ctx *ctx, bool check_only)
     run_signals();
     ctx->run = mill_metrics_new(run_metric_rows, ctx->spec->name);
     ctx->own = ctx->spec->metrics ? mill_metrics_new(ctx->spec->metrics, ctx->spec->name) : NULL;
-    if (!ctx->run || (ctx->spec->metrics && !ctx->own))
+    if (run_table_rows(ctx->spec))
+        ctx->table = mill_metrics_new(run_table_rows(ctx->spec), ctx->spec->name);
+    if (!ctx->run || (ctx->spec->metrics && !ctx->own) ||
+        (run_table_rows(ctx->spec) && !ctx->table))
         return MILL_EXIT_NOMEM;
     mill_log(MILL_INFO, "start", MILL_KV(MILL_KS("librdkafka", mill_kafka_version())), "starting");
     if (run_setup(ctx, &err)) {
@@ -239,6 +244,7 @@ int mill_stage_main(int argc, char **argv, const struct mill_stage *spec)
 out:
     mill_metrics_free(ctx->run);
     mill_metrics_free(ctx->own);
+    mill_metrics_free(ctx->table);
     mill_opts_free(opts);
     free(ctx->conf);
     free(ctx->state);

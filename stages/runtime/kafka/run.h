@@ -15,6 +15,7 @@
 #include "avro/registry.h"
 #include "kafka/common.h"
 #include "kafka/rdkafka_int.h"
+#include "kafka/stall.h"
 #include "kafka/table_int.h"
 #include "net/http_server.h"
 #include "sink.h"
@@ -45,7 +46,9 @@ struct run_part {
     int64_t next;     /**< offset to commit: behind the last settled record; -1 = none settled */
     int64_t unmoved;  /**< offset to commit while records are in the air */
     int64_t read_to;  /**< where the log ended when it was last read to its end; -1 = never */
-    int64_t until_ms; /**< wall clock: MILL_LATER; 0 = not waiting */
+    int64_t taken_to; /**< behind the last record taken from the consumer */
+    struct run_stall stall;
+    int64_t until_ms;          /**< wall clock: MILL_LATER; 0 = not waiting */
     rd_kafka_message_t **held; /**< records that wait, oldest first: held[held_at..held_n) */
     size_t held_at, held_n, held_size;
     size_t held_bytes;
@@ -99,6 +102,7 @@ enum run_metric {
     RUN_M_LAG,
     RUN_M_LATENESS,
     RUN_M_READY,
+    RUN_M_STALLED,
 };
 
 struct mill_ctx {
@@ -110,7 +114,7 @@ struct mill_ctx {
     struct mill_kafka_conf kafka;
     char client_id[512], group[256];
 
-    struct mill_metrics *own, *run;
+    struct mill_metrics *own, *run, *table; /**< table: NULL for a stage without any */
     struct mill_server *status;
     atomic_bool ready;
     _Atomic(const char *) why;  /**< not ready: static text */
@@ -172,6 +176,8 @@ void run_teardown(struct mill_ctx *ctx);
 
 /* status.c: */
 extern const struct mill_metric run_metric_rows[];
+/** @brief Rows about the stage's tables, labelled by name; NULL when it has none. @own static */
+const struct mill_metric *run_table_rows(const struct mill_stage *spec);
 enum mill_code run_status_start(struct mill_ctx *ctx, struct mill_err *err) MILL_NODISCARD;
 void run_measure(struct mill_ctx *ctx);
 /** @brief Say in /readyz what the runtime waits for; NULL = it goes on. @param why static text */

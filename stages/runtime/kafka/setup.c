@@ -138,7 +138,7 @@ static rd_kafka_t *setup_consumer(struct mill_ctx *ctx, struct mill_err *err)
         {"enable.auto.commit", "false"},
         {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", ctx->spec->sink ? "error" : "earliest"},
-        {"enable.partition.eof", ctx->spec->sink ? "true" : "false"}, /* mill_sink_read_to() */
+        {"enable.partition.eof", "true"}, /* says where it is with markers counted */
         {"isolation.level", "read_committed"},
         {"topic.metadata.refresh.interval.ms", "10000"},
         /* The fetcher sleeps this long on a full prefetch queue; its default is 1 s. Measured with

@@ -12,6 +12,7 @@
 #include "avro/codec.h"
 #include "avro/registry.h"
 #include "kafka/reader.h"
+#include "kafka/stall.h"
 #include "kafka/table_store_int.h"
 #include "table.h"
 #include <pthread.h>
@@ -30,6 +31,7 @@ struct run_table_conf {
 struct run_table_part {
     int32_t id;
     struct run_store_mark mark; /**< as last written to the file, or to be written */
+    struct run_stall stall;
 };
 
 struct mill_table {

@@ -54,15 +54,25 @@ void run_table_save(struct mill_table *t)
 static void read_note_lag(struct mill_table *t)
 {
     int64_t lag = 0;
+    size_t stalled = 0;
 
     for (size_t i = 0; i < t->parts_n; i++) {
-        int64_t n = mill_reader_lag(t->reader, t->conf.topic, t->parts[i].id);
+        struct run_table_part *p = &t->parts[i];
+        int64_t n = mill_reader_lag(t->reader, t->conf.topic, p->id);
+        int64_t at = mill_reader_position(t->reader, t->conf.topic, p->id);
         if (n == 0)
-            t->parts[i].mark.end_us = mill_now_us();
+            p->mark.end_us = mill_now_us();
+        if (n >= 0 && run_stall_look(&p->stall, at, at + n, mill_tick_ms()))
+            mill_log(MILL_WARN, "transaction_hangs",
+                     MILL_KV(MILL_KS("topic", t->conf.topic), MILL_KI("partition", p->id),
+                             MILL_KI("offset", at)),
+                     "%lld offsets behind it are not stable", (long long)n);
+        stalled += p->stall.alarm;
         lag += n > 0 ? n : 0;
     }
     run_table_lock(t);
     t->stats.lag = lag;
+    t->stats.stalled = stalled;
     run_table_unlock(t);
 }
 

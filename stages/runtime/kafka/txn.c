@@ -25,10 +25,10 @@ static void txn_undelivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *o
 
 static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
 {
-    char id[300], max[32];
+    char id[300], max[32], timeout[32];
     const struct mill_prop props[] = {
         {"transactional.id", id},
-        {"transaction.timeout.ms", "10000"},
+        {"transaction.timeout.ms", timeout},
         /* A transaction that begins right behind another is told CONCURRENT_TRANSACTIONS and tries
          * again after this; the default of 100 ms made POST to provider call 253 ms at 10 mails a
          * second, with 5 ms it is 39 ms (p50). */
@@ -45,6 +45,7 @@ static rd_kafka_t *txn_producer(struct mill_ctx *ctx, struct mill_err *err)
 
     /* Stable per instance: a restart aborts at once what the killed one left open. */
     snprintf(id, sizeof id, "%s.%s", ctx->group, ctx->common.instance);
+    snprintf(timeout, sizeof timeout, "%d", RUN_TXN_TIMEOUT_MS);
     snprintf(max, sizeof max, "%llu", (unsigned long long)ctx->rc.record_max_bytes);
     rc = mill_rd_conf(RD_KAFKA_PRODUCER, &ctx->kafka, props, err);
     if (!rc)
