@@ -47,6 +47,9 @@ enum mill_code mill_table_each(struct mill_table *t, int32_t partition, struct m
  *  @return MILL_OK; MILL_E_IO after timeout_ms */
 enum mill_code mill_table_catch_up(struct mill_table *t, int32_t partition, uint32_t timeout_ms,
                                    struct mill_err *err) MILL_NODISCARD;
+/** @brief Take in what has arrived, without waiting: for a stage that is long in one batch. A
+ * stage's table only. @return MILL_OK; MILL_E_IO, MILL_E_STATE: it is as it was */
+enum mill_code mill_table_refresh(struct mill_table *t, struct mill_err *err) MILL_NODISCARD;
 /** @brief Put an own, committed record in at once, before the topic brings it back. It is gone with
  *  the process: then only the topic counts. @param partition or MILL_TABLE_BY_KEY */
 enum mill_code mill_table_put(struct mill_table *t, int32_t partition, struct mill_str key,

@@ -56,7 +56,8 @@ static void batch_end(struct mill_ctx *ctx, const struct mill_record *const *in,
 
     for (size_t i = 0; ended && i < n; i++) {
         const struct mill_message *m = in[i]->value;
-        struct send_deed *deed = send_life_find(st->life, m->message_id);
+        struct send_deed *deed =
+            in[i]->port == SEND_IN_MESSAGES ? send_life_find(st->life, m->message_id) : NULL;
         if (deed && !deed->running && !deed->told && send_deed_of(deed, in[i]))
             deed->again = true;
     }
@@ -106,11 +107,14 @@ enum mill_verdict send_batch_begin(struct mill_ctx *ctx, const struct mill_recor
         return MILL_STOP;
     }
     batch_end(ctx, in, n);
+    for (size_t i = 0; i < n; i++)
+        if (in[i]->port == SEND_IN_CANCELLATIONS && send_cancel_take(ctx, in[i], err))
+            return MILL_STOP;
     for (size_t i = 0; i < n; i++) {
         struct send_job *job = &st->jobs[st->jobs_n++];
 
         job->in = in[i];
-        job->msg = in[i]->value;
+        job->msg = in[i]->port == SEND_IN_MESSAGES ? in[i]->value : NULL;
         if (send_plan_job(ctx, job, err))
             return MILL_STOP;
         if (job->plan == SEND_CALL && batch_announce(ctx, job, err))

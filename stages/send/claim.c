@@ -11,7 +11,7 @@
 #include "send/send.h"
 #include <stdio.h>
 
-static struct mill_str request_of(struct mill_str message_id)
+struct mill_str send_request_of(struct mill_str message_id)
 {
     const char *slash = memchr(message_id.p, '/', message_id.n);
 
@@ -27,7 +27,7 @@ struct mill_str send_claim_key(char *buf, struct mill_str request_id)
 
 struct mill_ledger send_claim_record(const struct mill_ledger *attempt)
 {
-    const struct mill_str request_id = request_of(attempt->message_id);
+    const struct mill_str request_id = send_request_of(attempt->message_id);
 
     return (struct mill_ledger){
         .message_id = request_id,
@@ -90,7 +90,8 @@ static bool claim_in_batch(const struct send_state *st, const struct send_job *j
 {
     for (const struct send_job *j = st->jobs; j < job; j++) {
         if ((j->plan != SEND_CALL && j->plan != SEND_AGAIN) || j->msg->resend_id.n ||
-            !mill_str_eq(request_of(j->msg->message_id), request_of(job->msg->message_id)))
+            !mill_str_eq(send_request_of(j->msg->message_id),
+                         send_request_of(job->msg->message_id)))
             continue;
         look->owner =
             mill_str_eq(j->msg->fingerprint, look->fingerprint) ? CLAIM_OURS : CLAIM_OTHER;
@@ -105,7 +106,7 @@ enum mill_code send_claim_plan(struct mill_ctx *ctx, struct send_job *job, struc
     struct mill_table *ledger = mill_ctx_table(ctx, SEND_TABLE_LEDGER);
     struct claim_look look = {.fingerprint = job->msg->fingerprint};
     char key[MILL_LEDGER_KEY_MAX + 1];
-    struct mill_str request_id = request_of(job->msg->message_id);
+    struct mill_str request_id = send_request_of(job->msg->message_id);
     enum mill_code rc = MILL_OK;
 
     if (!look.fingerprint.n || job->msg->resend_id.n)

@@ -179,8 +179,11 @@ static void dispatch_start(struct send_dispatch *d, bool draining)
 {
     while (d->waiting.head && (draining || d->running < d->conf.concurrency)) {
         struct send_job *job = send_queue_take(&d->waiting);
+        const char *why = d->conf.forbids(d->conf.arg, job);
 
-        if (draining) {
+        if (why) {
+            dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT, mill_str(why));
+        } else if (draining) {
             dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT, MILL_STR("not called: shutting down"));
         } else if (mill_tick_ms() - job->intent_ms >= d->conf.intent_max_ms) {
             dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT,

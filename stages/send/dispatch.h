@@ -4,8 +4,8 @@
  *
  * Model: jobs are pushed with their INTENT committed and come back through `settled`, called from
  * send_dispatch_run only. A job that may not be called any more (its INTENT too old, the process
- * draining, its provider left alone meanwhile) comes back too, with called == false: proven not
- * accepted. Thread rule: one thread.
+ * draining, its provider left alone meanwhile, forbidden) comes back too, with called == false:
+ * proven not accepted. Thread rule: one thread.
  */
 #ifndef MILL_SEND_DISPATCH_H
 #define MILL_SEND_DISPATCH_H
@@ -19,6 +19,8 @@ struct send_dispatch_conf {
     uint32_t timeout_ms;                              /**< of one call */
     int64_t intent_max_ms;                            /**< oldest INTENT that still allows a call */
     void (*settled)(void *arg, struct send_job *job); /**< the job is the callee's again */
+    /** The last look before a call. @return NULL, or why it is not to be made: static text */
+    const char *(*forbids)(void *arg, struct send_job *job);
     void *arg;
 };
 

@@ -21,6 +21,8 @@ static const struct meaning {
     [MILL_OUTCOME_CREDENTIAL] = {MILL_STATE_RETRYING, MILL_RETRY, "credential", MILL_E_AUTH},
 };
 
+static const struct mill_str no_reason = {NULL, 0};
+
 /** OUTCOME replaces INTENT in the compacted topic, so both carry the facts that enrich joins. */
 static struct mill_ledger ledger_record(const struct send_job *job, int kind)
 {
@@ -56,9 +58,9 @@ enum mill_code send_emit_ledger(struct mill_ctx *ctx, const struct send_job *job
                      err);
 }
 
-static enum mill_code emit_status(struct mill_ctx *ctx, const struct send_job *job,
-                                  enum mill_state state, const char *cls, struct mill_str reason,
-                                  struct mill_err *err)
+enum mill_code send_emit_status(struct mill_ctx *ctx, const struct send_job *job,
+                                enum mill_state state, const char *cls, struct mill_str reason,
+                                struct mill_err *err)
 {
     const struct mill_message *m = job->msg;
     const struct mill_status status = {
@@ -107,11 +109,16 @@ enum mill_code send_round(struct mill_ctx *ctx, const struct send_job *job, int6
 static enum mill_verdict conclude_unknown(struct mill_ctx *ctx, struct send_job *job,
                                           struct mill_err *err)
 {
+    struct mill_err behind = {0};
+
+    /* Evidence may have come while the call ran; what cannot be read now is read when it is back.
+     */
+    (void)!mill_table_refresh(mill_ctx_table(ctx, SEND_TABLE_LEDGER), &behind);
     if (send_plan_look(ctx, job, err))
         return MILL_STOP;
     if (job->view.accepted)
         return MILL_DONE; /* enrich has said SENT */
-    if (emit_status(ctx, job, MILL_STATE_UNKNOWN, "unknown", job->answer.reason, err) ||
+    if (send_emit_status(ctx, job, MILL_STATE_UNKNOWN, "unknown", job->answer.reason, err) ||
         send_later(ctx, job, send_doubt_due(ctx, &job->view.open), err))
         return MILL_STOP;
     return MILL_DONE;
@@ -140,9 +147,12 @@ enum mill_verdict send_conclude(struct mill_ctx *ctx, struct send_job *job, stru
 
     if (send_emit_ledger(ctx, job, MILL_LEDGER_OUTCOME, err))
         return MILL_STOP; /* an outcome that is not written down would be a doubt for ever */
+    if (job->cancelled)
+        return send_emit_status(ctx, job, MILL_STATE_CANCELLED, NULL, no_reason, err) ? MILL_STOP
+                                                                                      : MILL_DONE;
     if (means->state == MILL_STATE_UNKNOWN)
         return conclude_unknown(ctx, job, err);
-    if (emit_status(ctx, job, means->state, means->cls, job->answer.reason, err))
+    if (send_emit_status(ctx, job, means->state, means->cls, job->answer.reason, err))
         return MILL_STOP;
     if (again_ms >= 0)
         return send_round(ctx, job, again_ms, err) ? MILL_STOP : MILL_DONE;
@@ -161,7 +171,7 @@ static enum mill_verdict refuse(struct mill_ctx *ctx, const struct send_job *job
                                 enum mill_state state, const char *cls, const char *why,
                                 struct mill_err *err)
 {
-    if (emit_status(ctx, job, state, cls, mill_str(why), err))
+    if (send_emit_status(ctx, job, state, cls, mill_str(why), err))
         return MILL_STOP;
     mill_fail(err, MILL_E_DATA, "message_id", "%s", why);
     err->cls = cls;
@@ -220,7 +230,17 @@ enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send
     case SEND_DUPLICATE: /* an event, no state: counted, and nothing is said over `sent` */
         return MILL_DONE;
     case SEND_EARLY:
-        return send_later(ctx, job, job->msg->send_at.v / 1000, err) ? MILL_STOP : MILL_DONE;
+        return send_emit_status(ctx, job, MILL_STATE_SCHEDULED, NULL, no_reason, err) ||
+                       send_later(ctx, job, job->msg->send_at.v / 1000, err)
+                   ? MILL_STOP
+                   : MILL_DONE;
+    case SEND_CANCELLED:
+        return send_emit_status(ctx, job, MILL_STATE_CANCELLED, NULL, no_reason, err) ? MILL_STOP
+                                                                                      : MILL_DONE;
+    case SEND_HALTED:
+        return send_pause_conclude(ctx, job, err) ? MILL_STOP : MILL_DONE;
+    case SEND_CANCELLATION:
+        return send_cancel_conclude(ctx, job->in, err);
     case SEND_DOUBT:
         return conclude_doubt(ctx, job, err) ? MILL_STOP : MILL_DONE;
     case SEND_HOLD:

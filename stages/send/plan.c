@@ -138,12 +138,28 @@ static enum mill_code plan_ledger(struct mill_ctx *ctx, struct send_job *job, st
     return rc || job->plan != SEND_CALL ? rc : send_claim_plan(ctx, job, err);
 }
 
+/** Nothing that was done stands against a call: does anything else? */
+static enum mill_code plan_wishes(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
+{
+    bool cancelled = false;
+    enum mill_code rc = send_cancel_look(ctx, job, &cancelled, err);
+
+    if (rc)
+        return rc;
+    job->plan = cancelled ? SEND_CANCELLED : plan_time(mill_conf(ctx), job->msg);
+    return job->plan == SEND_CALL ? send_pause_look(ctx, job, err) : MILL_OK;
+}
+
 enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
     struct send_state *st = mill_state(ctx);
     struct send_deed *deed = NULL;
     enum mill_code rc = MILL_OK;
 
+    if (job->in->port == SEND_IN_CANCELLATIONS) {
+        job->plan = SEND_CANCELLATION;
+        return MILL_OK;
+    }
     if (!mill_message_id_ok(job->msg->message_id)) {
         job->plan = SEND_BROKEN;
         mill_fail(&job->err, MILL_E_DATA, "message_id", "is none of ours");
@@ -160,6 +176,6 @@ enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job, struct 
     }
     rc = plan_ledger(ctx, job, err);
     if (!rc && job->plan == SEND_CALL)
-        job->plan = plan_time(mill_conf(ctx), job->msg);
+        rc = plan_wishes(ctx, job, err);
     return rc || job->plan != SEND_CALL ? rc : plan_call(st, job, err);
 }

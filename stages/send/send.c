@@ -2,21 +2,25 @@
  * @file send.c
  * @brief Hands messages to a mail provider, with at most one call per decision.
  *
- * in     messages  mail.messages   message.avsc  key: message_id
- * table  ledger    mail.ledger     ledger.avsc   key: message_id/attempt/writer
- * out    ledger    mail.ledger     ledger.avsc   same key; INTENT before the call, OUTCOME after it
- *        status    mail.status     status.avsc   key: message_id
- *        delay-1s… mail.delay.*    raw; messages whose send_at is still to come
+ * in     messages       mail.messages       message.avsc       key: message_id
+ *        cancellations  mail.cancellations  cancellation.avsc  (cancel.c)
+ * table  ledger         mail.ledger         ledger.avsc        key: message_id/attempt/writer
+ *        cancellations  mail.cancellations  cancellation.avsc  key: request_id or message_id
+ *        pauses         mail.pauses         pause.avsc         key: category; global
+ * out    ledger     mail.ledger   ledger.avsc  CLAIM and INTENT before the call, OUTCOME after it
+ *        status     mail.status   status.avsc  key: message_id
+ *        delay-1s…  mail.delay.*  raw; messages that wait: for send_at, evidence, a provider, a
+ *                                 pause to end
  *
  * on_batch decides for each record (plan.c) and emits INTENTs, which are committed with unmoved
  * offsets: transaction A. From there on the provider may be called, once; the answers become
  * OUTCOME, status and verdict in the batch's own transaction B. A crash between the two leaves an
  * INTENT without OUTCOME: the next life does not call. It says UNKNOWN (status; DOUBT in the
  * ledger, so that it is said once), as it does of a lost reply, and the message waits for evidence
- * (doubt.c). Verdicts: DONE accepted, duplicate, early, in doubt; REJECT permanent, unknown (held),
- * expired, idempotency-conflict; RETRY throttled, transient, credential. State: the ledger (a
- * topic), and what this process itself has under way (life.h). Replay calls nobody for what was
- * accepted.
+ * (doubt.c). Verdicts: DONE accepted, duplicate, early, in doubt, paused, cancelled; REJECT
+ * permanent, unknown (held), expired, idempotency-conflict; RETRY throttled, transient, credential.
+ * State: the ledger (a topic), and what this process itself has under way (life.h). Replay calls
+ * nobody for what was accepted.
  */
 #include "send/send.h"
 #include "base/clock.h"
@@ -30,15 +34,27 @@ enum {
      *  default concurrency, so that the commits around them cost little. */
     BATCH_MAX = 256,
     HOLD_MS = 5000, /**< longest wait in hand for a provider */
+    REFRESH_MS = 50,
 };
 
 static const char *const outcomes[] = {"none",      "accepted", "permanent",  "throttled",
                                        "transient", "unknown",  "credential", NULL};
 static const char *const plans[] = {
-    [SEND_BROKEN] = "broken",       [SEND_CALL] = "call",       [SEND_AGAIN] = "again",
-    [SEND_DUPLICATE] = "duplicate", [SEND_DOUBT] = "doubt",     [SEND_HOLD] = "hold",
-    [SEND_CONFLICT] = "conflict",   [SEND_EXPIRED] = "expired", [SEND_EARLY] = "early",
-    [SEND_WAIT] = "wait",           [SEND_BUSY] = "busy",       NULL,
+    [SEND_BROKEN] = "broken",
+    [SEND_CALL] = "call",
+    [SEND_AGAIN] = "again",
+    [SEND_DUPLICATE] = "duplicate",
+    [SEND_DOUBT] = "doubt",
+    [SEND_HOLD] = "hold",
+    [SEND_CONFLICT] = "conflict",
+    [SEND_EXPIRED] = "expired",
+    [SEND_EARLY] = "early",
+    [SEND_WAIT] = "wait",
+    [SEND_CANCELLED] = "cancelled",
+    [SEND_HALTED] = "paused",
+    [SEND_CANCELLATION] = "cancellation",
+    [SEND_BUSY] = "busy",
+    NULL,
 };
 static const struct mill_metric metrics[] = {
     [SEND_M_OUTCOMES] = {"mill_send_outcomes_total", MILL_COUNTER, "Provider calls, by outcome.",
@@ -129,7 +145,11 @@ static const struct mill_opt *send_opts_more(size_t n, size_t *off)
     return mill_providers[n - 1]->opts;
 }
 
-static const struct mill_port in_ports[] = {{"messages", "mail.messages", &mill_message_desc}, {0}};
+static const struct mill_port in_ports[] = {
+    [SEND_IN_MESSAGES] = {"messages", "mail.messages", &mill_message_desc},
+    [SEND_IN_CANCELLATIONS] = {"cancellations", "mail.cancellations", &mill_cancellation_desc},
+    {0},
+};
 static const struct mill_port out_ports[] = {
     [SEND_OUT_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
     [SEND_OUT_STATUS] = {"status", "mail.status", &mill_status_desc},
@@ -138,6 +158,13 @@ static const struct mill_port out_ports[] = {
 };
 static const struct mill_table_port tables[] = {
     [SEND_TABLE_LEDGER] = {.name = "ledger", .topic = "mail.ledger", .desc = &mill_ledger_desc},
+    [SEND_TABLE_CANCELLATIONS] = {.name = "cancellations",
+                                  .topic = "mail.cancellations",
+                                  .desc = &mill_cancellation_desc},
+    [SEND_TABLE_PAUSES] = {.name = "pauses",
+                           .topic = "mail.pauses",
+                           .desc = &mill_pause_desc,
+                           .global = true},
     {0},
 };
 
@@ -162,6 +189,16 @@ static void send_settled(void *arg, struct send_job *job)
     mill_current(ctx, NULL);
 }
 
+/** Cancelled while it waited for its call: a look into the table, which has read on meanwhile. */
+static const char *send_forbids(void *arg, struct send_job *job)
+{
+    struct mill_err err = {0};
+
+    if (send_cancel_look(arg, job, &job->cancelled, &err))
+        return "not called: the cancellations cannot be read";
+    return job->cancelled ? "not called: cancelled" : NULL;
+}
+
 static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
 {
     const struct send_conf *conf = mill_conf(ctx);
@@ -171,6 +208,7 @@ static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
         .timeout_ms = (uint32_t)conf->call_timeout_ms,
         .intent_max_ms = (int64_t)conf->intent_max_ms,
         .settled = send_settled,
+        .forbids = send_forbids,
         .arg = ctx,
     };
     enum mill_code rc = send_routes_open(&st->routes, &conf->routes, conf->accounts, err);
@@ -263,10 +301,27 @@ static void send_release_waiting(struct mill_ctx *ctx)
     }
 }
 
+/** Cancellations that come while calls of the batch still wait. Where they cannot be read, those
+ * that are known count: TOO_LATE is said of the others. */
+static void send_refresh(struct mill_ctx *ctx)
+{
+    struct send_state *st = mill_state(ctx);
+    struct mill_err err = {0};
+    int64_t now = mill_tick_ms();
+
+    if (now - st->refreshed_ms < REFRESH_MS)
+        return;
+    st->refreshed_ms = now;
+    if (mill_table_refresh(mill_ctx_table(ctx, SEND_TABLE_CANCELLATIONS), &err))
+        mill_log_err(MILL_WARN, "cancellations", &err);
+}
+
 static enum mill_verdict send_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
 {
     struct send_state *st = mill_state(ctx);
 
+    if (wait_ms > 0)
+        send_refresh(ctx);
     (void)err;
     send_dispatch_run(st->dispatch, wait_ms, mill_draining(ctx));
     if (st->waiting.head) {

@@ -6,7 +6,8 @@
 #include "send/life.h"
 
 enum { SEND_OUT_LEDGER, SEND_OUT_STATUS, SEND_OUT_DELAY };
-enum { SEND_TABLE_LEDGER };
+enum { SEND_IN_MESSAGES, SEND_IN_CANCELLATIONS };
+enum { SEND_TABLE_LEDGER, SEND_TABLE_CANCELLATIONS, SEND_TABLE_PAUSES };
 enum {
     SEND_ASIDE_MS = 1000 /**< shortest wait outside of a message that nobody was asked about */
 };
@@ -38,6 +39,7 @@ struct send_state {
     struct send_job *jobs; /**< of the batch in hand, in the batch's order */
     size_t jobs_n, cursor;
     struct send_queue waiting; /**< SEND_WAIT */
+    int64_t refreshed_ms;      /**< mill_tick_ms() of the last look for new cancellations */
 };
 
 /* watch.c: */
@@ -85,10 +87,35 @@ enum mill_code send_emit_claim(struct mill_ctx *ctx, const struct send_job *job,
                                struct mill_err *err) MILL_NODISCARD;
 /** @brief The CLAIM that goes with an attempt. @own borrowed from it */
 struct mill_ledger send_claim_record(const struct mill_ledger *attempt);
+/** @brief What stands before the first slash. @own borrowed from message_id */
+struct mill_str send_request_of(struct mill_str message_id);
 /** @brief request_id/claim into buf (MILL_LEDGER_KEY_MAX + 1 bytes). @own borrowed */
 struct mill_str send_claim_key(char *buf, struct mill_str request_id);
 
+/* cancel.c: */
+/** @brief Does its tenant not want the job's message any more? */
+enum mill_code send_cancel_look(struct mill_ctx *ctx, const struct send_job *job, bool *cancelled,
+                                struct mill_err *err) MILL_NODISCARD;
+/** @brief A record of the port cancellations, before its batch is planned: into the table. */
+enum mill_code send_cancel_take(struct mill_ctx *ctx, const struct mill_record *in,
+                                struct mill_err *err) MILL_NODISCARD;
+/** @brief Answer it: TOO_LATE for the messages that were called. */
+enum mill_verdict send_cancel_conclude(struct mill_ctx *ctx, const struct mill_record *in,
+                                       struct mill_err *err);
+
+/* pause.c: */
+/** @brief SEND_HALTED where a category of the message is. */
+enum mill_code send_pause_look(struct mill_ctx *ctx, struct send_job *job,
+                               struct mill_err *err) MILL_NODISCARD;
+/** @brief Once more round; HELD at the first. */
+enum mill_code send_pause_conclude(struct mill_ctx *ctx, const struct send_job *job,
+                                   struct mill_err *err) MILL_NODISCARD;
+
 /* outcome.c: */
+/** @brief A new state of the job's message. */
+enum mill_code send_emit_status(struct mill_ctx *ctx, const struct send_job *job,
+                                enum mill_state state, const char *cls, struct mill_str reason,
+                                struct mill_err *err) MILL_NODISCARD;
 /** @brief Emit the job's INTENT or OUTCOME (with answer). */
 enum mill_code send_emit_ledger(struct mill_ctx *ctx, const struct send_job *job, int kind,
                                 struct mill_err *err) MILL_NODISCARD;

@@ -170,6 +170,14 @@ enum mill_code mill_table_each(struct mill_table *t, int32_t partition, struct m
     return MILL_OK;
 }
 
+enum mill_code mill_table_refresh(struct mill_table *t, struct mill_err *err)
+{
+    (void)err;
+    if (t->on_refresh)
+        t->on_refresh(t->ctx);
+    return MILL_OK;
+}
+
 enum mill_code mill_table_catch_up(struct mill_table *t, int32_t partition, uint32_t timeout_ms,
                                    struct mill_err *err)
 {

@@ -349,6 +349,11 @@ void fake_fail_emits(struct mill_ctx *ctx, size_t port, enum mill_code code)
     ctx->fail_code = code;
 }
 
+void fake_on_refresh(struct mill_ctx *ctx, size_t table, void (*fn)(struct mill_ctx *ctx))
+{
+    ctx->tables[table].on_refresh = fn;
+}
+
 double fake_metric(const struct mill_ctx *ctx, size_t metric, size_t label)
 {
     return mill_metric_value(ctx->metrics, metric, label);

@@ -67,6 +67,8 @@ void fake_table_put(struct mill_ctx *ctx, size_t table, const char *key, const v
 /** The table has not read what is in it so far: only a catch-up shows it. @return catch-ups so far
  */
 unsigned fake_table_behind(struct mill_ctx *ctx, size_t table);
+/** Called when the stage takes in what has arrived for this table in the middle of a batch. */
+void fake_on_refresh(struct mill_ctx *ctx, size_t table, void (*fn)(struct mill_ctx *ctx));
 /** Value of a counter or gauge of the spec. */
 double fake_metric(const struct mill_ctx *ctx, size_t metric, size_t label);
 /** Why mill_unready said the stage cannot work; NULL = ready. */

@@ -18,6 +18,7 @@ struct mill_table {
     } rows[1024];
     size_t n;
     unsigned catch_ups;
+    void (*on_refresh)(struct mill_ctx *ctx);
 };
 
 struct fake_settled {

@@ -327,10 +327,12 @@ static void by_the_clock(void **state)
     m.accepted_at = now;
     m.send_at = (struct mill_opt_i64){true, now + 59 * 1000000};
     assert_int_equal(again(ctx, &m, &err), MILL_DONE);
-    assert_int_equal(fake_emits(ctx), 1);
-    assert_string_equal(fake_emit(ctx, 0)->topic, "mail.delay.10s");
+    assert_int_equal(fake_emits(ctx), 2);
+    assert_int_equal(((const struct mill_status *)fake_emit(ctx, 0)->value)->state,
+                     MILL_STATE_SCHEDULED);
+    assert_string_equal(fake_emit(ctx, 1)->topic, "mail.delay.10s");
     assert_true(
-        mill_str_is(mill_map_get(fake_emit(ctx, 0)->headers, "mill.target"), "mail.retry.send"));
+        mill_str_is(mill_map_get(fake_emit(ctx, 1)->headers, "mill.target"), "mail.retry.send"));
     assert_int_equal(calls(), 0);
     m.send_at.v = now - 1;
     assert_int_equal(again(ctx, &m, &err), MILL_DONE);

@@ -146,6 +146,11 @@ static bool read_behind(struct mill_table *t, int32_t partition, int64_t mark)
            mill_reader_position(t->reader, t->conf.topic, partition) < mark;
 }
 
+enum mill_code mill_table_refresh(struct mill_table *t, struct mill_err *err)
+{
+    return run_table_pump(t, 0, err);
+}
+
 enum mill_code mill_table_catch_up(struct mill_table *t, int32_t partition, uint32_t timeout_ms,
                                    struct mill_err *err)
 {
