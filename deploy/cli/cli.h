@@ -96,6 +96,9 @@ int cli_replay(struct cli *cli);
 /* trace.c */
 int cli_trace(struct cli *cli);
 
+/* resend.c */
+int cli_resend(struct cli *cli);
+
 /* control.c */
 int cli_cancel(struct cli *cli);
 int cli_pause(struct cli *cli);

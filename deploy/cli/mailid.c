@@ -1,7 +1,15 @@
 /* Ids of mail; see mailid.h. */
 #include "mailid.h"
 
-enum { REQUEST_MAX = 128, INDEX_MAX = 9 };
+#include <stdlib.h>
+
+enum {
+    REQUEST_MAX = 128,
+    INDEX_MAX = 9,
+    UUID_CHARS = 36,
+    EARLIER_MS = 60000,
+    DAYS_MS = 7 * 86400000
+};
 
 static bool mailid_char(char c)
 {
@@ -26,6 +34,20 @@ bool mailid_parse(const char *text, struct mailid *out)
         if (index.p[i] < '0' || index.p[i] > '9')
             return false;
     return !out->message || (index.n && index.n <= INDEX_MAX);
+}
+
+int64_t mailid_since_ms(const struct mailid *id, int64_t now_ms)
+{
+    const struct mill_str *s = &id->request;
+    int64_t since = now_ms - DAYS_MS, at;
+    char hex[13] = "", *end;
+
+    if (s->n != UUID_CHARS || s->p[14] != '7' || s->p[8] != '-' || s->p[13] != '-')
+        return since;
+    memcpy(hex, s->p, 8);
+    memcpy(hex + 8, s->p + 9, 4);
+    at = (int64_t)strtoull(hex, &end, 16) - EARLIER_MS;
+    return !*end && at > since && at < now_ms ? at : since;
 }
 
 static bool mailid_below(struct mill_str id, struct mill_str key)

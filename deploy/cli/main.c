@@ -71,6 +71,8 @@ static const struct cli_verb verbs[] = {
      "send dead letters back to the stage that failed on them; counts first", cli_dlq_redrive},
     {"replay", "TOPIC", 0, 1, "send a part of a topic through its stage once more; counts first",
      cli_replay},
+    {"resend", "ID", 1, 1, "mail it again: the only verb that does; asks for the number of mails",
+     cli_resend},
     {"cancel", "ID", 1, 1, "ask that a scheduled mail is not sent (--tenant)", cli_cancel},
     {"pause", "CATEGORY", 1, 1, "hold back a category's mail", cli_pause},
     {"resume", "CATEGORY", 1, 1, "let it go again", cli_resume},
@@ -230,8 +232,9 @@ static int main_verb_run(struct cli *cli, const char **words, size_t n,
 
 /** Topics that verbs read to know what was done, and write. */
 static const char *const reads[] = {"mail.moves", "mail.pauses", "mail.suppressions", NULL},
-                         *const writes[] = {"mail.moves", "mail.cancellations", "mail.pauses",
-                                            "mail.suppressions", NULL};
+                         *const writes[] = {"mail.moves",         "mail.messages",
+                                            "mail.cancellations", "mail.pauses",
+                                            "mail.suppressions",  NULL};
 
 static void main_describe_ports(const char *name, const char *const *topics)
 {

@@ -3,7 +3,6 @@
  * Of each topic that is keyed by requests only the one partition is read where the mail lies. */
 #include "trace.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "kafka/reader.h"
 #include "mailid.h"
 #include "range.h"
@@ -14,8 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WAIT_MS = 200, ROWS_MAX = 100000, EARLIER_MS = 60000, LOOK_EVERY = 1000 };
-static const char DEFAULT_FROM[] = "@-7d";
+enum { WAIT_MS = 200, ROWS_MAX = 100000, LOOK_EVERY = 1000 };
 
 /** A topic, and the part of its one partition that is read. */
 struct trace_topic {
@@ -62,34 +60,12 @@ static bool trace_skipped(const char *schema)
     return false;
 }
 
-/* A UUID of version 7 carries its time: nothing of the mail is older, but for clocks that differ.
- */
-static void trace_since(struct trace *t)
-{
-    const struct mill_str *s = &t->id.request;
-    char hex[13] = "", *end;
-    unsigned long long ms;
-
-    if (s->n != MILL_UUID_TEXT - 1 || s->p[14] != '7' || s->p[8] != '-' || s->p[13] != '-')
-        return;
-    memcpy(hex, s->p, 8);
-    memcpy(hex + 8, s->p + 9, 4);
-    ms = strtoull(hex, &end, 16);
-    if (!*end && (int64_t)ms > t->range.from.n && (int64_t)ms < mill_now_us() / 1000 + EARLIER_MS)
-        t->range.from.n = (int64_t)ms - EARLIER_MS;
-}
-
 static enum mill_code trace_range(struct trace *t)
 {
-    const struct cli_conf *c = &t->cli->conf;
-    enum mill_code code;
-
-    t->range = (struct range){{PLACE_NONE, 0}, {PLACE_END, 0}};
-    code = range_parse(mill_str(c->from ? c->from : DEFAULT_FROM), mill_str(c->to),
-                       mill_now_us() / 1000, &t->range, &t->err);
-    if (!code && !c->from)
-        trace_since(t);
-    return code;
+    t->range =
+        (struct range){{PLACE_TIME, mailid_since_ms(&t->id, mill_now_us() / 1000)}, {PLACE_END, 0}};
+    return range_parse(mill_str(t->cli->conf.from), mill_str(t->cli->conf.to), mill_now_us() / 1000,
+                       &t->range, &t->err);
 }
 
 static enum mill_code trace_topic(struct trace *t, struct trace_topic *at)
