@@ -60,7 +60,34 @@ static void a_key_is_of_it(void **state)
     assert_int_equal(mailid_owns(&id, mill_str(row->key)), row->owns);
 }
 
+#define NOW  INT64_C(1771034400000)
+#define WEEK INT64_C(604800000)
+
+static const struct since {
+    const char *id;
+    int64_t ms;
+} since[] = {
+    {"order-4711", NOW - WEEK},
+    /* 0x019c59727800 is two hours before NOW */
+    {"019c5972-7800-7000-8000-000000000000", INT64_C(0x019c59727800) - 60000},
+    {"019c5972-7800-7000-8000-000000000000/3", INT64_C(0x019c59727800) - 60000},
+    {"019c5972-7800-4000-8000-000000000000", NOW - WEEK}, /* another version */
+    {"01000000-0000-7000-8000-000000000000", NOW - WEEK}, /* long ago */
+    {"02000000-0000-7000-8000-000000000000", NOW - WEEK}, /* to come */
+    {"019c59zz-7800-7000-8000-000000000000", NOW - WEEK}, /* no digits */
+};
+
+static void as_old_as_it_may_be(void **state)
+{
+    const struct since *row = *state;
+    struct mailid id;
+
+    assert_true(mailid_parse(row->id, &id));
+    assert_true(mailid_since_ms(&id, NOW) == row->ms);
+}
+
 int main(void)
 {
-    return TABLE(rows, an_id_is_read) + TABLE(owned, a_key_is_of_it);
+    return TABLE(since, as_old_as_it_may_be) + TABLE(rows, an_id_is_read) +
+           TABLE(owned, a_key_is_of_it);
 }
