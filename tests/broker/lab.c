@@ -178,14 +178,29 @@ pid_t lab_stage(struct lab *lab, const char *mode)
 
 pid_t lab_stage_with(struct lab *lab, const char *mode, const char *option)
 {
+    return lab_stage_options(lab, mode, (const char *const[]){option, NULL});
+}
+
+static void lab_run(const struct lab *lab, const char *mode, const char *const *options)
+{
+    const char *argv[32] = {
+        "stage",      "stage",           mode,          "--brokers",   lab->brokers,
+        "--registry", lab->registry_url, "--state-dir", lab->dir,      "--failures-topic",
+        "failures",   "--retry-topic",   "retry",       "--log-level", "warn"};
+    size_t n = 15;
+
+    while (*options && n < sizeof argv / sizeof *argv - 1)
+        argv[n++] = *options++;
+    execv("/proc/self/exe", (char **)(uintptr_t)argv);
+    _exit(127);
+}
+
+pid_t lab_stage_options(struct lab *lab, const char *mode, const char *const *options)
+{
     pid_t pid = fork();
 
-    if (!pid) {
-        execl("/proc/self/exe", "stage", "stage", mode, "--brokers", lab->brokers, "--registry",
-              lab->registry_url, "--state-dir", lab->dir, "--failures-topic", "failures",
-              "--retry-topic", "retry", "--log-level", "warn", option, (char *)NULL);
-        _exit(127);
-    }
+    if (!pid)
+        lab_run(lab, mode, options);
     if (pid < 0)
         DIE("fork");
     for (size_t i = 0; i < sizeof lab->stages / sizeof *lab->stages; i++)

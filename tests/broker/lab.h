@@ -49,6 +49,8 @@ void lab_topics(struct lab *lab);
 pid_t lab_stage(struct lab *lab, const char *mode);
 /** @param option one more, "--name=value" */
 pid_t lab_stage_with(struct lab *lab, const char *mode, const char *option);
+/** @param options more of them, ends with NULL */
+pid_t lab_stage_options(struct lab *lab, const char *mode, const char *const *options);
 /** @brief Stop it. @param sig SIGTERM or SIGKILL. @return exit code, or -signal */
 int lab_stop(struct lab *lab, pid_t pid, int sig);
 /** @brief Wait for a process that ends by itself, up to 30 s. */

@@ -8,6 +8,7 @@ struct note {
     struct mill_str text;
 };
 extern const struct mill_desc note_desc;
-extern const struct mill_stage mill_stage_notes, mill_stage_pend, mill_stage_recall, mill_stage_two;
+extern const struct mill_stage mill_stage_notes, mill_stage_pend, mill_stage_recall, mill_stage_two,
+    mill_stage_owner;
 
 #endif

@@ -68,19 +68,24 @@ static enum mill_code assign_check(struct mill_ctx *ctx,
     return MILL_OK;
 }
 
-/* The group's own word on who we are. An empty member id or no generation would let a commit pass
- * while somebody else owns the partition. */
+enum mill_code run_identity(const rd_kafka_consumer_group_metadata_t *meta, struct mill_err *err)
+{
+    const char *member = meta ? rd_kafka_consumer_group_metadata_member_id(meta) : NULL;
+
+    if (!member || !*member || rd_kafka_consumer_group_metadata_generation_id(meta) < 0)
+        return mill_fail(err, MILL_E_STATE, "group", "assigned without a member id or generation");
+    return MILL_OK;
+}
+
+/* The group's own word on who we are, asked for anew at each assignment. */
 static enum mill_code assign_identity(struct mill_ctx *ctx, struct mill_err *err)
 {
     rd_kafka_consumer_group_metadata_t *meta = rd_kafka_consumer_group_metadata(ctx->consumer);
-    const char *member = meta ? rd_kafka_consumer_group_metadata_member_id(meta) : NULL;
 
     if (ctx->group_meta)
         rd_kafka_consumer_group_metadata_destroy(ctx->group_meta);
     ctx->group_meta = meta;
-    if (!member || !*member || rd_kafka_consumer_group_metadata_generation_id(meta) < 0)
-        return mill_fail(err, MILL_E_STATE, "group", "assigned without a member id or generation");
-    return MILL_OK;
+    return run_identity(meta, err);
 }
 
 /* Stable committed offsets: waits while a transaction of a former owner is open (13 to 20 s were

@@ -49,6 +49,21 @@ const struct mill_opt mill_common_opts[] = {
 };
 #undef OFF
 
+/* What exactly-once rests on is not for passing through. */
+static bool common_fixed(struct mill_str name)
+{
+    static const char *const fixed[] = {
+        "group.id",          "group.instance.id",  "partition.assignment.strategy",
+        "isolation.level",   "enable.auto.commit", "enable.auto.offset.store",
+        "auto.offset.reset", "transactional.id",   "enable.partition.eof",
+        "enable.idempotence"};
+
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (mill_str_is(name, fixed[i]))
+            return true;
+    return false;
+}
+
 enum mill_code mill_common_check(const struct mill_common *c, enum mill_level *level,
                                  struct mill_err *err)
 {
@@ -57,6 +72,10 @@ enum mill_code mill_common_check(const struct mill_common *c, enum mill_level *l
 
     if (!mill_level_parse(c->log_level, level))
         return mill_fail(err, MILL_E_CONFIG, "log-level", "is none of debug, info, warn, error");
+    for (size_t i = 0; i < c->rdkafka.n; i++)
+        if (common_fixed(c->rdkafka.v[i].key))
+            return mill_fail(err, MILL_E_CONFIG, "rdkafka.", "%.*s is the runtime's own",
+                             MILL_FMT(c->rdkafka.v[i].key));
     rc = mill_rd_conf(RD_KAFKA_CONSUMER, &kafka, NULL, err);
     if (!rc)
         return MILL_E_CONFIG;

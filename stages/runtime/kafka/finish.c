@@ -67,7 +67,7 @@ void run_finish_batch(struct mill_ctx *ctx, bool offsets)
     }
     finish_settled(ctx);
     /* Outputs without a record (on_assigned) are fenced by the offsets as they are. */
-    list = finish_offsets(ctx, ctx->items_n > 0);
+    list = finish_offsets(ctx, ctx->items_n || !ctx->outputs_n);
     end = run_txn_commit(ctx, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (end == RUN_TXN_LOST) {

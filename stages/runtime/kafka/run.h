@@ -253,6 +253,10 @@ bool run_overdue(struct mill_ctx *ctx);
 /* assign.c: */
 void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t *list,
                    void *opaque);
+/** @brief An empty member id, or no generation, would let a commit pass while somebody else owns
+ * the partition. @param meta may be NULL. @return MILL_OK; MILL_E_STATE */
+enum mill_code run_identity(const rd_kafka_consumer_group_metadata_t *meta,
+                            struct mill_err *err) MILL_NODISCARD;
 struct run_part *run_part_find(struct mill_ctx *ctx, const char *topic, int32_t partition);
 void run_parts_clear(struct mill_ctx *ctx);
 

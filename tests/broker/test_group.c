@@ -1,0 +1,280 @@
+/* Group membership and the two transactions: the rules that the runtime keeps for every stage,
+ * shown on a mock cluster. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "kafka/run.h"
+#include "lab.h"
+#include "loop_stage.h"
+
+enum { END_TXN = 26, TXN_OFFSET_COMMIT = 28, OFFSET_FETCH = 9, WAIT_MS = 20000, SEEN = 64 };
+
+static struct lab lab;
+static struct lab_record got[SEEN];
+
+/* A framed note; text under 60 bytes. @own static buffer */
+static struct mill_str framed(const char *text)
+{
+    static char b[80];
+    size_t n = strlen(text);
+
+    memcpy(b, "\0\0\0\0\1", 5);
+    b[5] = (char)(n * 2); /* zigzag length, one byte */
+    memcpy(b + 6, text, n);
+    return (struct mill_str){b, n + 6};
+}
+
+static void put(const char *topic, int32_t partition, const char *key, const char *text)
+{
+    lab_produce(&lab, topic, partition, mill_str(key), framed(text), NULL);
+}
+
+static int setup_with(int retry_partitions)
+{
+    lab_open(&lab);
+    lab_topic(&lab, "notes", 4);
+    lab_topic(&lab, "retry", retry_partitions);
+    lab_topic(&lab, "copies", 4);
+    lab_topic(&lab, "intents", 4);
+    lab_topic(&lab, "failures", 4);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return setup_with(4);
+}
+
+static int setup_unequal(void **state)
+{
+    (void)state;
+    return setup_with(2);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    lab_close(&lab);
+    return 0;
+}
+
+/* How many records of a topic have this key, and were written by this process (0: any). @param all
+ *  so many records at least are waited for */
+static size_t written(const char *topic, const char *key, pid_t by, size_t all)
+{
+    size_t n = lab_read(&lab, topic, got, SEEN, all), found = 0;
+    char name[24];
+
+    snprintf(name, sizeof name, "%ld", (long)by);
+    for (size_t i = 0; i < n; i++) /* the text is behind frame and length */
+        found += !strcmp(got[i].key, key) && (!by || !strcmp(got[i].value + 6, name));
+    return found;
+}
+
+static bool wait_written(const char *topic, const char *key, pid_t by)
+{
+    int64_t until = mill_tick_ms() + WAIT_MS;
+    bool there = false;
+
+    while (!there && mill_tick_ms() < until)
+        there = written(topic, key, by, 1) > 0;
+    return there;
+}
+
+/* ---- who we are, and what we read ---- */
+
+static void without_member_or_generation_nothing_is_taken(void **state)
+{
+    static const struct {
+        int32_t generation;
+        const char *member;
+        enum mill_code want;
+    } rows[] = {
+        {3, "m-1", MILL_OK},   {0, "m-1", MILL_OK},    {-1, "m-1", MILL_E_STATE},
+        {3, "", MILL_E_STATE}, {-1, "", MILL_E_STATE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct mill_err err = {0};
+        rd_kafka_consumer_group_metadata_t *meta = rd_kafka_consumer_group_metadata_new_with_genid(
+            "group", rows[i].generation, rows[i].member, NULL);
+        assert_int_equal(run_identity(meta, &err), rows[i].want);
+        rd_kafka_consumer_group_metadata_destroy(meta);
+    }
+    assert_int_equal(run_identity(NULL, &(struct mill_err){0}), MILL_E_STATE);
+}
+
+static void what_the_rules_rest_on_cannot_be_passed_through(void **state)
+{
+    static const char *const options[] = {
+        "--rdkafka.partition.assignment.strategy=roundrobin", "--rdkafka.group.instance.id=x",
+        "--rdkafka.isolation.level=read_uncommitted", "--rdkafka.transactional.id=x",
+        "--rdkafka.enable.auto.commit=true"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        pid_t pid = lab_stage_with(&lab, "notes", options[i]);
+        assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_CONFIG);
+    }
+}
+
+static void unequal_partitions_of_input_and_retry_stop_the_process(void **state)
+{
+    (void)state;
+    put("notes", 3, "u1", "go");
+    assert_int_equal(lab_wait(&lab, lab_stage(&lab, "notes")), MILL_EXIT_CONFIG);
+    assert_int_equal(lab_read(&lab, "copies", got, SEEN, 0), 0);
+}
+
+/* Commits like a former owner: the mock keeps offsets that came without a transaction. */
+static void commit(const char *topic, int32_t partition, int64_t offset)
+{
+    rd_kafka_conf_t *rc = rd_kafka_conf_new();
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    char text[256];
+    rd_kafka_t *rk;
+
+    rd_kafka_conf_set(rc, "bootstrap.servers", lab.brokers, text, sizeof text);
+    rd_kafka_conf_set(rc, "group.id", "mill.notes", text, sizeof text);
+    rk = rd_kafka_new(RD_KAFKA_CONSUMER, rc, text, sizeof text);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    assert_int_equal(rd_kafka_commit(rk, list, 0), 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(rk);
+}
+
+/* Offsets that are not stable yet are waited for, and asked for input and retry topic. */
+static void it_goes_on_at_the_stable_offsets_of_input_and_retry(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    put("notes", 0, "n0", "go");
+    put("notes", 0, "n1", "go");
+    put("retry", 2, "r0", "go");
+    put("retry", 2, "r1", "go");
+    commit("notes", 0, 1);
+    commit("retry", 2, 1);
+    rd_kafka_mock_push_request_errors(
+        lab.mock, OFFSET_FETCH, 3, RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
+        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT);
+    pid = lab_stage(&lab, "notes");
+    assert_int_equal(lab_read(&lab, "copies", got, SEEN, 2), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(got[i].key + 1, "1");
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
+/* ---- transactions A and B ---- */
+
+/* How many requests of a kind the broker has got since tracking began. */
+static size_t asked(int16_t api)
+{
+    size_t n = 0, found = 0;
+    rd_kafka_mock_request_t **v = rd_kafka_mock_get_requests(lab.mock, &n);
+
+    for (size_t i = 0; i < n; i++)
+        found += rd_kafka_mock_request_api_key(v[i]) == api;
+    rd_kafka_mock_request_destroy_array(v, n);
+    return found;
+}
+
+static void when_a_is_refused_nothing_is_called(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(lab.mock, TXN_OFFSET_COMMIT, 1,
+                                      RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    pid = lab_stage(&lab, "owner");
+    put("notes", 0, "a1", "go");
+    assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_TEMP);
+    assert_int_equal(lab_read(&lab, "copies", got, SEEN, 0), 0);
+}
+
+static void b_is_written_again_without_a_second_a(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(lab.mock, TXN_OFFSET_COMMIT, 3, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                      RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE,
+                                      RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE);
+    pid = lab_stage(&lab, "owner");
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    put("notes", 0, "b1", "go");
+    assert_true(wait_written("copies", "b1", pid));
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0); /* B has ended */
+    assert_int_equal(written("intents", "b1", 0, 1), 1);
+    /* A; B, refused and aborted twice; B. */
+    assert_int_equal(asked(TXN_OFFSET_COMMIT), 4);
+    assert_int_equal(asked(END_TXN), 4);
+}
+
+static void who_has_lost_its_generation_writes_outcomes_as_evidence(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(lab.mock, TXN_OFFSET_COMMIT, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                      RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    pid = lab_stage(&lab, "owner");
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    put("notes", 0, "e1", "go");
+    assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_TEMP);
+    assert_true(written("copies", "e1", pid, 1) >= 1); /* the mock shows aborted ones too */
+    assert_int_equal(written("intents", "e1", pid, 1), 1);
+    /* A; B, which was refused and aborted; then the outcome without offsets. */
+    assert_int_equal(asked(TXN_OFFSET_COMMIT), 2);
+    assert_int_equal(asked(END_TXN), 3);
+}
+
+static void calls_are_finished_and_written_before_partitions_are_given_up(void **state)
+{
+    pid_t one, two;
+
+    (void)state;
+    one = lab_stage(&lab, "owner");
+    for (int i = 0; i < 4; i++)
+        put("notes", i, (const char *[]){"s0", "s1", "s2", "s3"}[i], "slow");
+    for (int i = 0; i < 4; i++)
+        assert_true(wait_written("intents", (const char *[]){"s0", "s1", "s2", "s3"}[i], one));
+    two = lab_stage_with(&lab, "owner", "--instance=1");
+    /* The mock forgets transactional offsets, so that the other may do them again: what counts is
+     * that the first one's calls are all accounted for by itself. */
+    for (int i = 0; i < 4; i++)
+        assert_true(wait_written("copies", (const char *[]){"s0", "s1", "s2", "s3"}[i], one));
+    assert_int_equal(lab_stop(&lab, one, SIGTERM), 0);
+    assert_int_equal(lab_stop(&lab, two, SIGTERM), 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        cmocka_unit_test(without_member_or_generation_nothing_is_taken),
+        T(what_the_rules_rest_on_cannot_be_passed_through),
+        cmocka_unit_test_setup_teardown(unequal_partitions_of_input_and_retry_stop_the_process,
+                                        setup_unequal, teardown),
+        T(it_goes_on_at_the_stable_offsets_of_input_and_retry),
+        T(when_a_is_refused_nothing_is_called),
+        T(b_is_written_again_without_a_second_a),
+        T(who_has_lost_its_generation_writes_outcomes_as_evidence),
+        T(calls_are_finished_and_written_before_partitions_are_given_up),
+    };
+
+    if (argc > 2 && !strcmp(argv[1], "stage"))
+        return mill_stage_main(argc - 2, argv + 2,
+                               !strcmp(argv[2], "owner") ? &mill_stage_owner : &mill_stage_notes);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
