@@ -4,6 +4,7 @@ enum { FILL_EMPTY_ITEMS_MAX = 1 << 20 /**< array items that take no byte, in one
 
 /** One row on its way. */
 struct fill {
+    struct mill_fill *program;
     struct mill_wire in;
     struct mill_rows *rows;
     size_t items;
@@ -11,6 +12,10 @@ struct fill {
     /** Innermost field at fault, for the message. */
     struct mill_str field;
 };
+
+/* A producer that is wrong about its time must not make a file for each day there is. */
+static const int64_t FILL_OLDEST_US = INT64_C(400) * 86400 * 1000000;
+static const int64_t FILL_NEWEST_US = INT64_C(86400) * 1000000;
 
 static bool fill_step(struct fill *f, const struct mill_step *s);
 
@@ -130,6 +135,19 @@ static bool fill_decimal(struct fill *f, const struct mill_step *s)
     return fill_added(f, mill_rows_fixed(f->rows, s->col, native));
 }
 
+/** Add a text, or what the policy makes of it. */
+static bool fill_str(struct fill *f, const struct mill_step *s, struct mill_str v)
+{
+    struct mill_buf *guarded = &f->program->guarded;
+
+    if (s->col->guard != MILL_KEEP) {
+        if (!mill_policy_apply(f->program->shape->policy, s->col->guard, v, guarded))
+            return fill_added(f, false);
+        v = mill_buf_view(guarded);
+    }
+    return fill_added(f, mill_rows_str(f->rows, s->col, v));
+}
+
 static bool fill_text(struct fill *f, const struct mill_step *s)
 {
     struct mill_str v;
@@ -141,14 +159,14 @@ static bool fill_text(struct fill *f, const struct mill_step *s)
                fill_added(f, mill_rows_fixed(f->rows, s->col, v.p));
     case MILL_STEP_ENUM:
         return mill_wire_index(&f->in, s->type->symbols.n, &i) &&
-               fill_added(f, mill_rows_str(f->rows, s->col, s->type->symbols.v[i]));
+               fill_str(f, s, s->type->symbols.v[i]);
     case MILL_STEP_UUID:
         return fill_uuid(f, s);
     case MILL_STEP_DECIMAL:
         return fill_decimal(f, s);
     default:
         return mill_wire_bytes(&f->in, &v) && (s->op == MILL_STEP_BYTES || mill_fill_utf8(v)) &&
-               fill_added(f, mill_rows_str(f->rows, s->col, v));
+               fill_str(f, s, v);
     }
 }
 
@@ -282,7 +300,7 @@ enum mill_code mill_fill_row(struct mill_fill *fill, struct mill_str body,
                              const struct mill_row_meta *meta, struct mill_rows *rows,
                              struct mill_err *err)
 {
-    struct fill f = {.in = mill_wire_of(body), .rows = rows};
+    struct fill f = {.program = fill, .in = mill_wire_of(body), .rows = rows};
     int64_t before = mill_rows_count(rows);
     char where[64] = "record";
 
@@ -296,4 +314,43 @@ enum mill_code mill_fill_row(struct mill_fill *fill, struct mill_str body,
         mill_str_cut(f.field, where, sizeof where);
     return mill_fail(err, MILL_E_DATA, where, "%s",
                      f.field.p ? "truncated, or no value of its type" : "bytes left over");
+}
+
+int64_t mill_fill_unit(const struct mill_avro_node *t)
+{
+    switch (t->type == MILL_AVRO_LONG ? t->logical : MILL_LOGICAL_NONE) {
+    case MILL_LOGICAL_TIMESTAMP_MILLIS:
+        return 1000000;
+    case MILL_LOGICAL_TIMESTAMP_MICROS:
+        return 1000;
+    case MILL_LOGICAL_TIMESTAMP_NANOS:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+int64_t mill_fill_time(const struct mill_fill *fill, struct mill_str body, int64_t broker_us)
+{
+    const struct mill_avro_node *root = fill->root.type, *t;
+    struct mill_wire in = mill_wire_of(body);
+    int64_t v, unit;
+    size_t branch;
+
+    if (fill->time_at == SIZE_MAX)
+        return broker_us;
+    for (size_t i = 0; i < fill->time_at; i++)
+        if (!mill_wire_skip(&in, root->fields[i].type))
+            return broker_us;
+    t = root->fields[fill->time_at].type;
+    if (t->type == MILL_AVRO_UNION) {
+        if (!mill_wire_index(&in, t->n, &branch))
+            return broker_us;
+        t = t->branches[branch];
+    }
+    unit = mill_fill_unit(t);
+    if (!unit || !mill_wire_long(&in, &v) || v > INT64_MAX / unit || v < INT64_MIN / unit)
+        return broker_us;
+    v = v * unit / 1000;
+    return v >= broker_us - FILL_OLDEST_US && v <= broker_us + FILL_NEWEST_US ? v : broker_us;
 }

@@ -34,6 +34,10 @@ void mill_fill_free(struct mill_fill *f);
 enum mill_code mill_fill_row(struct mill_fill *f, struct mill_str body,
                              const struct mill_row_meta *meta, struct mill_rows *rows,
                              struct mill_err *err) MILL_NODISCARD;
+/** @brief The time by which a row is laid out: that of the policy's field, where the record has it
+ *  and it lies within 400 days before and one day after the broker's; else the broker's.
+ *  @return µs since 1970 */
+int64_t mill_fill_time(const struct mill_fill *f, struct mill_str body, int64_t broker_us);
 /** @brief Fill the metadata columns of a row (raw shapes have them too). */
 bool mill_fill_meta(struct mill_rows *rows, const struct mill_row_meta *meta) MILL_NODISCARD;
 /** @brief Is it UTF-8? Fast for ASCII. */

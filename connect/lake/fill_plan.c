@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { FILL_GUARDED_MAX = 64 << 20 };
+
 struct plan {
     const struct mill_shape *shape;
     struct mill_arena *arena;
@@ -189,6 +191,25 @@ static enum mill_code plan_step(struct plan *p, const struct mill_avro_node *t,
     return MILL_OK;
 }
 
+/** The type that holds a time: itself, or what a union has beside null. */
+static const struct mill_avro_node *plan_time_type(const struct mill_avro_node *t)
+{
+    for (size_t i = 0; t->type == MILL_AVRO_UNION && t->n == 2 && i < 2; i++)
+        if (t->branches[i]->type == MILL_AVRO_NULL)
+            t = t->branches[1 - i];
+    return t;
+}
+
+/** Where the policy's time stands in this writer's record. */
+static size_t plan_time(const struct mill_shape *shape, const struct mill_avro_node *schema)
+{
+    for (size_t i = 0; shape->policy && shape->policy->time.n && i < schema->n; i++)
+        if (mill_str_eq(schema->fields[i].name, shape->policy->time) &&
+            mill_fill_unit(plan_time_type(schema->fields[i].type)))
+            return i;
+    return SIZE_MAX;
+}
+
 enum mill_code mill_fill_new(struct mill_fill **out, struct mill_shape *shape,
                              const struct mill_avro_node *schema, struct mill_err *err)
 {
@@ -210,6 +231,8 @@ enum mill_code mill_fill_new(struct mill_fill **out, struct mill_shape *shape,
     if (rc)
         return rc;
     f->shape = mill_shape_keep(shape);
+    f->time_at = plan_time(shape, schema);
+    mill_buf_init(&f->guarded, FILL_GUARDED_MAX);
     p.arena = &f->arena;
     rc = plan_step(&p, schema, shape->root, &f->root);
     if (rc)
@@ -223,6 +246,7 @@ void mill_fill_free(struct mill_fill *f)
 {
     if (!f)
         return;
+    mill_buf_release(&f->guarded);
     mill_arena_release(&f->arena);
     mill_shape_free(f->shape);
     free(f);

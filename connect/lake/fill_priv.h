@@ -45,6 +45,11 @@ struct mill_fill {
     struct mill_arena arena;
     struct mill_shape *shape;
     struct mill_step root;
+    size_t time_at;          /**< field of the root that holds the row's time; SIZE_MAX = none */
+    struct mill_buf guarded; /**< one text, hashed or masked */
 };
+
+/** @brief µs of one unit, times 1000, of a timestamp type; 0 = it is none. */
+int64_t mill_fill_unit(const struct mill_avro_node *t);
 
 #endif

@@ -12,6 +12,7 @@ struct grow {
     size_t n;
     const struct mill_avro_node *open[GROW_DEPTH_MAX]; /**< types that we are within */
     size_t depth;
+    enum mill_guard guard; /**< of the field that we are within */
     bool changed;
 };
 
@@ -43,6 +44,26 @@ static enum mill_code grow_nomem(struct grow *g)
     return g->s->n_cols >= MILL_SHAPE_COLS_MAX
                ? mill_fail(g->err, MILL_E_SCHEMA, "columns", "more than %d", MILL_SHAPE_COLS_MAX)
                : mill_fail(g->err, MILL_E_NOMEM, "columns", "out of memory");
+}
+
+/** Text, or null, or lists and maps of that. */
+static bool grow_textual(const struct mill_avro_node *t)
+{
+    if (t->type == MILL_AVRO_ARRAY || t->type == MILL_AVRO_MAP)
+        return grow_textual(t->items);
+    for (size_t i = 0; t->type == MILL_AVRO_UNION && i < t->n; i++)
+        if (t->branches[i]->type != MILL_AVRO_NULL && !grow_textual(t->branches[i]))
+            return false;
+    return t->type == MILL_AVRO_UNION || t->type == MILL_AVRO_STRING || t->type == MILL_AVRO_ENUM;
+}
+
+/** What becomes of the field that the path leads to. What cannot be guarded does not enter. */
+static enum mill_guard grow_guard(const struct grow *g, const struct mill_avro_node *t)
+{
+    enum mill_guard guard =
+        mill_policy_of(g->s->policy, (struct mill_str){g->path, g->n}, g->guard);
+
+    return guard == MILL_KEEP || t->type == MILL_AVRO_RECORD || grow_textual(t) ? guard : MILL_DROP;
 }
 
 /** Add a name to the path; the caller takes g->n back. false = too long (then nothing drops it). */
@@ -114,6 +135,7 @@ static enum mill_code grow_field(struct grow *g, struct mill_col *c,
 static enum mill_code grow_fields(struct grow *g, struct mill_col *c,
                                   const struct mill_avro_node *t, bool old)
 {
+    enum mill_guard within = g->guard, guard;
     size_t before = g->n;
     enum mill_code rc = MILL_OK;
 
@@ -123,8 +145,12 @@ static enum mill_code grow_fields(struct grow *g, struct mill_col *c,
     for (size_t i = 0; i < t->n && !rc; i++) {
         if (!grow_push(g, t->fields[i].name))
             return mill_fail(g->err, MILL_E_SCHEMA, "schema", "a field's path is too long");
-        if (!mill_shape_drops(g->s, (struct mill_str){g->path, g->n}))
+        guard = grow_guard(g, t->fields[i].type);
+        if (guard != MILL_DROP) {
+            g->guard = guard;
             rc = grow_field(g, c, &t->fields[i], old);
+            g->guard = within;
+        }
         g->n = before;
         g->path[before] = '\0';
     }
@@ -146,8 +172,7 @@ static bool grow_empty(struct grow *g, const struct mill_avro_node *t)
     bool all = true;
 
     for (size_t i = 0; i < t->n && all; i++) {
-        all = grow_push(g, t->fields[i].name) &&
-              mill_shape_drops(g->s, (struct mill_str){g->path, g->n});
+        all = grow_push(g, t->fields[i].name) && grow_guard(g, t->fields[i].type) == MILL_DROP;
         g->n = before;
         g->path[before] = '\0';
     }
@@ -293,6 +318,7 @@ static enum mill_code grow_merge_leaf(struct grow *g, struct mill_col *c,
     if (c->type == MILL_COL_UNSET || grow_widens(c->type, leaf.type)) {
         g->changed = true;
         c->type = leaf.type;
+        c->guard = g->guard;
         c->unit = leaf.unit;
         c->utc = leaf.utc;
         c->precision = leaf.precision;
@@ -341,7 +367,7 @@ static struct mill_shape *grow_clone(const struct mill_shape *old)
         return NULL;
     s->refs = 1;
     s->n_cols = old->n_cols;
-    s->drop = old->drop;
+    s->policy = old->policy;
     s->schemas = old->schemas;
     s->root = grow_copy(s, old->root);
     if (!s->root) {

@@ -3,9 +3,9 @@
  * @brief Names of the lake's objects, built and read back.
  *
  * Model: PREFIX{topic|rejected}=T/dt=YYYY-MM-DD[/hour=HH]/T+ID+P+S-E.parquet holds the rows of
- * partition P whose offsets lie in [S,E) and whose broker time lies in that day (or hour), UTC. The
- * name alone says which range of which incarnation of a topic it is: nothing is ever overwritten.
- * A struct mill_object read from a name borrows from that name.
+ * partition P whose offsets lie in [S,E) and whose time (the broker's, or the record's own) lies in
+ * that day (or hour), UTC. The name alone says which range of which incarnation of a topic it is:
+ * nothing is ever overwritten. A struct mill_object read from a name borrows from that name.
  */
 #ifndef MILL_LAKE_OBJECT_H
 #define MILL_LAKE_OBJECT_H

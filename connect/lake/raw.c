@@ -26,7 +26,7 @@ enum mill_code mill_raw_shape(struct mill_shape **out, bool reason, struct mill_
         [RAW_REASON] = {"reason", MILL_COL_UTF8, false},
     };
     struct mill_shape *s = NULL;
-    enum mill_code rc = mill_shape_new(&s, 0, (struct mill_strs){0}, err);
+    enum mill_code rc = mill_shape_new(&s, 0, NULL, err);
     bool ok = rc == MILL_OK;
 
     *out = NULL;

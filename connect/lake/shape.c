@@ -38,14 +38,6 @@ struct mill_col *mill_col_find(const struct mill_col *parent, struct mill_str na
     return NULL;
 }
 
-bool mill_shape_drops(const struct mill_shape *s, struct mill_str path)
-{
-    for (size_t i = 0; i < s->drop.n; i++)
-        if (mill_str_eq(s->drop.v[i], path))
-            return true;
-    return false;
-}
-
 struct mill_str mill_shape_label(const struct mill_avro_node *t)
 {
     return t->name.p ? mill_avro_short_name(t->name) : mill_str(mill_avro_type_name(t->type));
@@ -120,8 +112,8 @@ static enum mill_code shape_add_meta(struct mill_shape *s, unsigned mask, struct
     return MILL_OK;
 }
 
-enum mill_code mill_shape_new(struct mill_shape **out, unsigned meta_mask, struct mill_strs drop,
-                              struct mill_err *err)
+enum mill_code mill_shape_new(struct mill_shape **out, unsigned meta_mask,
+                              const struct mill_policy *policy, struct mill_err *err)
 {
     struct mill_shape *s = calloc(1, sizeof *s);
     enum mill_code rc;
@@ -130,7 +122,7 @@ enum mill_code mill_shape_new(struct mill_shape **out, unsigned meta_mask, struc
     if (!s)
         return mill_fail(err, MILL_E_NOMEM, "shape", "out of memory");
     s->refs = 1;
-    s->drop = drop;
+    s->policy = policy;
     s->root = mill_shape_add(s, NULL, "", MILL_COL_STRUCT, false);
     rc = s->root ? shape_add_meta(s, meta_mask, err)
                  : mill_fail(err, MILL_E_NOMEM, "shape", "out of memory");

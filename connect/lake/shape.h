@@ -18,6 +18,7 @@
 
 #include "avro/avsc.h"
 #include "base/arena.h"
+#include "lake/policy.h"
 
 struct ArrowSchema;
 
@@ -47,9 +48,10 @@ struct mill_col {
     struct mill_str name;
     enum mill_col_type type;
     enum mill_unit unit;
-    bool utc;      /**< timestamp: an instant, not a wall clock reading */
-    bool nullable; /**< may hold null */
-    bool is_union; /**< a struct that stands for a union */
+    bool utc;              /**< timestamp: an instant, not a wall clock reading */
+    bool nullable;         /**< may hold null */
+    bool is_union;         /**< a struct that stands for a union */
+    enum mill_guard guard; /**< HASH, MASK: its text is changed on the way in */
     int32_t precision, scale;
     size_t size; /**< bytes of a fixed or decimal */
     uint32_t id;
@@ -75,14 +77,15 @@ struct mill_shape {
     uint32_t n_cols;
     unsigned refs;
     unsigned schemas;                             /**< that were merged into it */
-    struct mill_strs drop;                        /**< dotted paths that are not kept; borrowed */
+    const struct mill_policy *policy;             /**< NULL: all is kept; borrowed */
     const struct mill_col *meta[MILL_META_COUNT]; /**< NULL = not wanted */
 };
 
 /** @brief A shape with metadata columns only. @param meta_mask bit MILL_META_x
- *  @param drop dotted paths of fields that never enter; borrowed for the life of all its versions
+ *  @param policy what is done to fields; NULL = nothing; borrowed for the life of all its versions
  *  @own new */
-enum mill_code mill_shape_new(struct mill_shape **out, unsigned meta_mask, struct mill_strs drop,
+enum mill_code mill_shape_new(struct mill_shape **out, unsigned meta_mask,
+                              const struct mill_policy *policy,
                               struct mill_err *err) MILL_NODISCARD;
 /**
  * @brief The shape that also holds what this schema writes.
@@ -98,8 +101,6 @@ struct mill_shape *mill_shape_keep(struct mill_shape *s);
 void mill_shape_free(struct mill_shape *s);
 /** @brief Child of a struct by name. @return NULL if there is none */
 struct mill_col *mill_col_find(const struct mill_col *parent, struct mill_str name);
-/** @brief Is this dotted path dropped? */
-bool mill_shape_drops(const struct mill_shape *s, struct mill_str path);
 /** @brief Text of a type: the short name of a named one, else "long" and the like. @own borrowed */
 struct mill_str mill_shape_label(const struct mill_avro_node *t);
 /** @brief The branch's name inside the struct that stands for a union. @param buf for a name that

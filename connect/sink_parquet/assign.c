@@ -104,8 +104,8 @@ static enum mill_verdict assign_redo(struct sink_part *p, const struct mill_posi
 {
     if (strcmp(plan->policy, p->topic->policy)) {
         mill_fail(err, MILL_E_STATE, "plan",
-                  "%s/%d [%lld,%lld) was planned with other options (drop, meta-columns, "
-                  "raw-topics): run once with those",
+                  "%s/%d [%lld,%lld) was planned with other options (columns, hash-key, "
+                  "hours, event-time, meta-columns, raw-topics): run once with those",
                   at->topic, (int)at->partition, (long long)at->offset, (long long)plan->end);
         return MILL_STOP;
     }

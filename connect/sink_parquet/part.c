@@ -91,18 +91,20 @@ void sink_part_drop(struct sink *s, struct sink_part *p)
     free(p);
 }
 
-/** The range's file for this kind and day, made at first use. */
+/** The range's file for this kind and time, made at first use. */
 static enum mill_code part_file(struct sink *s, struct sink_part *p, enum mill_object_kind kind,
-                                int32_t day, struct sink_file **out, struct mill_err *err)
+                                int64_t time_us, struct sink_file **out, struct mill_err *err)
 {
     struct mill_shape *shape = kind == MILL_OBJECT_REJECTED ? s->rejected_shape
                                : p->topic->raw              ? s->raw_shape
                                                             : p->shape;
     struct sink_file *more, *f;
+    int hour = -1;
+    int32_t day = mill_object_day(time_us, p->topic->hours ? &hour : NULL);
     enum mill_code rc;
 
     for (size_t i = 0; i < p->n_files; i++)
-        if (p->files[i].day == day && p->files[i].kind == kind) {
+        if (p->files[i].day == day && p->files[i].hour == hour && p->files[i].kind == kind) {
             *out = &p->files[i];
             return MILL_OK;
         }
@@ -111,7 +113,7 @@ static enum mill_code part_file(struct sink *s, struct sink_part *p, enum mill_o
         return mill_fail(err, MILL_E_NOMEM, "file", "out of memory");
     p->files = more;
     f = &more[p->n_files];
-    *f = (struct sink_file){.kind = kind, .day = day};
+    *f = (struct sink_file){.kind = kind, .day = day, .hour = hour};
     rc = mill_lake_file_new(&f->file, &s->lake, shape, err);
     if (rc)
         return rc;
@@ -150,7 +152,7 @@ static enum mill_code part_add_raw(struct mill_ctx *ctx, struct sink_part *p,
     struct sink *s = mill_state(ctx);
     struct mill_row_meta meta = part_meta(in);
     struct sink_file *f = NULL;
-    enum mill_code rc = part_file(s, p, kind, mill_object_day(in->timestamp_us, NULL), &f, err);
+    enum mill_code rc = part_file(s, p, kind, in->timestamp_us, &f, err);
 
     if (!rc)
         rc = mill_raw_row(mill_lake_file_rows(f->file), &meta, in->raw, in->headers, reason, err);
@@ -186,7 +188,7 @@ static enum mill_code part_add_row(struct mill_ctx *ctx, struct sink_part *p,
     struct mill_row_meta meta = part_meta(in);
     struct sink_file *f = NULL;
     enum mill_code rc =
-        part_file(s, p, MILL_OBJECT_ROWS, mill_object_day(in->timestamp_us, NULL), &f, err);
+        part_file(s, p, MILL_OBJECT_ROWS, mill_fill_time(fill, body, in->timestamp_us), &f, err);
 
     if (rc)
         return rc;

@@ -23,7 +23,7 @@ struct sink_conf {
     uint64_t flush_ms;
     uint32_t roll_rows;
     uint64_t roll_bytes, memory_bytes, row_group_bytes;
-    const char *raw_topics, *drop, *meta_columns, *parquet_lib;
+    const char *raw_topics, *columns, *hash_key, *hours, *event_time, *meta_columns, *parquet_lib;
     bool accept_gaps;
 };
 
@@ -58,9 +58,10 @@ struct sink_topic {
     char *name;
     bool raw;
     unsigned meta_mask;
-    struct mill_str *drop; /**< paths, borrowed from the option's text */
-    size_t n_drop;
-    char policy[17];
+    bool hours;                     /**< laid out by dt and hour */
+    struct mill_policy_rule *rules; /**< texts are borrowed from the options */
+    struct mill_policy columns;
+    char policy[17];          /**< hash of all of these */
     struct mill_shape *base;  /**< metadata columns only */
     struct mill_shape *shape; /**< the widest so far; what the next range starts with */
 };
@@ -68,6 +69,7 @@ struct sink_topic {
 struct sink_file {
     enum mill_object_kind kind;
     int32_t day;
+    int hour; /**< -1: not in the layout */
     int64_t rows;
     size_t held;
     struct mill_lake_file *file; /**< NULL once it is in the lake */

@@ -87,7 +87,7 @@ static struct mill_object roll_object(const struct sink_part *p, const struct si
                                 .start = p->start,
                                 .end = p->plan.end,
                                 .day = f->day,
-                                .hour = -1};
+                                .hour = f->hour};
 }
 
 /** What else the range became: [{"object":…,"rows":n},…]. */

@@ -1,62 +1,31 @@
-/* The list options: which topics are raw, which fields are dropped, which columns are added. */
+/* The options by topic: raw or not, what is done to fields, where rows lie, columns that are added.
+ */
 #include "sink_parquet/range.h"
 
 #include "base/hash.h"
 
 #include <stdlib.h>
 
-/** Next piece of a list, spaces around it cut. @return false at the end */
-static bool list_next(struct mill_str *rest, char stop, struct mill_str *out)
+enum { TOPIC_RULES_MAX = 50 };
+
+/** Its field in "TOPIC:FIELD;TOPIC:FIELD"; absent when it has none. */
+static enum mill_code topic_time(const struct sink_conf *conf, struct mill_str topic,
+                                 struct mill_str *out, struct mill_err *err)
 {
-    const char *p;
-    size_t n;
+    struct mill_str rest = mill_str(conf->event_time);
 
-    if (!rest->n)
-        return false;
-    p = memchr(rest->p, stop, rest->n);
-    n = p ? (size_t)(p - rest->p) : rest->n;
-    *out = (struct mill_str){rest->p, n};
-    rest->p += p ? n + 1 : n;
-    rest->n -= p ? n + 1 : n;
-    while (out->n && out->p[0] == ' ') {
-        out->p++;
-        out->n--;
+    *out = (struct mill_str){NULL, 0};
+    while (rest.n) {
+        struct mill_str entry = mill_str_trim(mill_str_take(&rest, ';'));
+        struct mill_str name = mill_str_trim(mill_str_take(&entry, ':'));
+
+        entry = mill_str_trim(entry);
+        if (!name.n || !entry.n)
+            return mill_fail(err, MILL_E_CONFIG, "event-time", "an entry is not TOPIC:FIELD");
+        if (mill_policy_names(name, topic))
+            *out = entry;
     }
-    while (out->n && out->p[out->n - 1] == ' ')
-        out->n--;
-    return true;
-}
-
-static bool topic_is_raw(const struct sink_conf *conf, struct mill_str topic)
-{
-    struct mill_str rest = mill_str(conf->raw_topics), one;
-
-    while (list_next(&rest, ',', &one)) {
-        if (one.n && one.p[one.n - 1] == '*' && topic.n >= one.n - 1 &&
-            !memcmp(topic.p, one.p, one.n - 1))
-            return true;
-        if (one.n && mill_str_eq(one, topic))
-            return true;
-    }
-    return false;
-}
-
-/** Paths of "topic:a,b.c;topic2:d" that are for this topic. @return how many; out may be NULL */
-static size_t topic_drops(const struct sink_conf *conf, struct mill_str topic, struct mill_str *out)
-{
-    struct mill_str rest = mill_str(conf->drop), entry, name, path;
-    size_t n = 0;
-
-    while (list_next(&rest, ';', &entry)) {
-        if (!list_next(&entry, ':', &name) || !mill_str_eq(name, topic))
-            continue;
-        while (list_next(&entry, ',', &path)) {
-            if (path.n && out)
-                out[n] = path;
-            n += path.n > 0;
-        }
-    }
-    return n;
+    return MILL_OK;
 }
 
 static enum mill_code lists_meta(const struct sink_conf *conf, unsigned *mask, struct mill_err *err)
@@ -65,7 +34,8 @@ static enum mill_code lists_meta(const struct sink_conf *conf, unsigned *mask, s
     enum mill_meta m;
 
     *mask = 0;
-    while (list_next(&rest, ',', &one)) {
+    while (rest.n) {
+        one = mill_str_trim(mill_str_take(&rest, ','));
         if (!one.n)
             continue;
         if (!mill_meta_parse(one, &m))
@@ -78,32 +48,40 @@ static enum mill_code lists_meta(const struct sink_conf *conf, unsigned *mask, s
 
 enum mill_code sink_lists_check(const struct sink_conf *conf, struct mill_err *err)
 {
-    struct mill_str rest = mill_str(conf->drop), entry, name;
+    struct mill_str none = MILL_STR(""), field;
     unsigned mask;
+    size_t n;
+    enum mill_code rc = mill_policy_read(mill_str(conf->columns), none, NULL, &n, err);
 
-    while (list_next(&rest, ';', &entry)) {
-        if (!entry.n)
-            continue;
-        if (!list_next(&entry, ':', &name) || !name.n || !entry.n)
-            return mill_fail(err, MILL_E_CONFIG, "drop", "an entry is not topic:field,field");
-    }
-    return lists_meta(conf, &mask, err);
+    if (!rc)
+        rc = topic_time(conf, none, &field, err);
+    return rc ? rc : lists_meta(conf, &mask, err);
 }
 
-/** Hash of all that decides how a record becomes a row and where the row goes. */
+/** Hash of all that decides how a record becomes a row and where the row goes. The key of the
+ *  hashes is in it by a hash of its own. */
 static bool topic_policy(struct sink_topic *t)
 {
-    struct mill_str parts[64];
-    unsigned char digest[MILL_SHA256_BYTES];
+    static const char *const guards[] = {"keep", "drop", "hash", "mask"};
+    struct mill_str parts[2 * TOPIC_RULES_MAX + 8];
+    unsigned char digest[MILL_SHA256_BYTES], key[MILL_SHA256_BYTES];
     char mask[2] = {(char)('A' + (t->meta_mask & 31)), '\0'}, hex[2 * MILL_SHA256_BYTES + 1];
     size_t n = 0;
 
-    parts[n++] = MILL_STR("1"); /* of this scheme */
-    parts[n++] = MILL_STR("dt=broker time");
+    parts[n++] = MILL_STR("2"); /* of this scheme */
+    parts[n++] = t->columns.time.n ? t->columns.time : MILL_STR("broker time");
+    parts[n++] = t->hours ? MILL_STR("dt/hour") : MILL_STR("dt");
     parts[n++] = t->raw ? MILL_STR("raw") : MILL_STR("avro");
     parts[n++] = mill_str(mask);
-    for (size_t i = 0; i < t->n_drop && n < sizeof parts / sizeof *parts; i++)
-        parts[n++] = t->drop[i];
+    for (size_t i = 0; i < t->columns.n; i++) {
+        parts[n++] = t->columns.v[i].path;
+        parts[n++] = mill_str(guards[t->columns.v[i].guard]);
+    }
+    if (mill_policy_hashes(&t->columns)) {
+        if (!mill_sha256(t->columns.key, key))
+            return false;
+        parts[n++] = (struct mill_str){(const char *)key, sizeof key};
+    }
     if (!mill_sha256_parts(parts, n, digest))
         return false;
     mill_hex(digest, sizeof digest, hex);
@@ -117,9 +95,34 @@ static void topic_free(struct sink_topic *t)
         return;
     mill_shape_free(t->base);
     mill_shape_free(t->shape);
-    free(t->drop);
+    free(t->rules);
     free(t->name);
     free(t);
+}
+
+/** What is done to its fields. */
+static enum mill_code topic_columns(const struct sink_conf *conf, struct sink_topic *t,
+                                    struct mill_err *err)
+{
+    struct mill_str text = mill_str(conf->columns), name = mill_str(t->name);
+    struct mill_policy *p = &t->columns;
+    enum mill_code rc = mill_policy_read(text, name, NULL, &p->n, err);
+
+    if (!rc && p->n > TOPIC_RULES_MAX)
+        rc = mill_fail(err, MILL_E_CONFIG, "columns", "more than %d fields of %s", TOPIC_RULES_MAX,
+                       t->name);
+    if (rc)
+        return rc;
+    t->rules = calloc(p->n + 1, sizeof *t->rules);
+    if (!t->rules)
+        return mill_fail(err, MILL_E_NOMEM, "topic", "out of memory");
+    rc = mill_policy_read(text, name, t->rules, &p->n, err);
+    p->v = t->rules;
+    p->key = mill_str(conf->hash_key);
+    if (!rc && mill_policy_hashes(p) && !p->key.n)
+        rc = mill_fail(err, MILL_E_CONFIG, "hash-key", "is not set, and %s has fields to hash",
+                       t->name);
+    return rc ? rc : topic_time(conf, name, &p->time, err);
 }
 
 static enum mill_code topic_fill(const struct sink_conf *conf, const char *name,
@@ -130,19 +133,17 @@ static enum mill_code topic_fill(const struct sink_conf *conf, const char *name,
 
     if (rc)
         return rc;
-    t->raw = topic_is_raw(conf, mill_str(name));
     t->name = malloc(size);
-    t->n_drop = topic_drops(conf, mill_str(name), NULL);
-    t->drop = calloc(t->n_drop + 1, sizeof *t->drop);
-    if (!t->name || !t->drop)
+    if (!t->name)
         return mill_fail(err, MILL_E_NOMEM, "topic", "out of memory");
     memcpy(t->name, name, size);
-    topic_drops(conf, mill_str(name), t->drop);
-    if (t->n_drop > 50)
-        return mill_fail(err, MILL_E_CONFIG, "drop", "more than 50 fields of %s", name);
-    if (!topic_policy(t))
-        return mill_fail(err, MILL_E_STATE, "topic", "no hash");
-    rc = mill_shape_new(&t->base, t->meta_mask, (struct mill_strs){t->drop, t->n_drop}, err);
+    t->raw = mill_policy_names(mill_str(conf->raw_topics), mill_str(name));
+    t->hours = mill_policy_names(mill_str(conf->hours), mill_str(name));
+    rc = topic_columns(conf, t, err);
+    if (!rc && !topic_policy(t))
+        rc = mill_fail(err, MILL_E_STATE, "topic", "no hash");
+    if (!rc)
+        rc = mill_shape_new(&t->base, t->meta_mask, &t->columns, err);
     if (!rc)
         t->shape = mill_shape_keep(t->base);
     return rc;

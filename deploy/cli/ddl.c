@@ -31,7 +31,7 @@ static enum mill_code ddl_shape(struct cli *cli, const char *topic, struct mill_
     } else if (!rc) {
         rc = mill_schema_parse(&schema, json, err);
         if (!rc)
-            rc = mill_shape_new(&base, 0, (struct mill_strs){NULL, 0}, err);
+            rc = mill_shape_new(&base, 0, NULL, err);
         if (!rc)
             rc = mill_shape_grow(base, mill_schema_root(schema), out, err);
     }

@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2 || mill_schema_parse(&schema, mill_str(fuzz_schemas[data[0] % SCHEMAS]), NULL))
         return 0;
-    if (!mill_shape_new(&empty, 31, (struct mill_strs){0}, NULL) &&
+    if (!mill_shape_new(&empty, 31, NULL, NULL) &&
         !mill_shape_grow(empty, mill_schema_root(schema), &shape, NULL) &&
         !mill_fill_new(&fill, shape, mill_schema_root(schema), NULL))
         fuzz_rows(fill, shape, data + 1, size - 1);

@@ -23,7 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct mill_str drop[] = {{"a", 1}, {"b.c", 3}};
+    static const struct mill_policy_rule rules[] = {
+        {{"a", 1}, MILL_DROP}, {{"b.c", 3}, MILL_HASH}, {{"d", 1}, MILL_MASK}};
+    static const struct mill_policy policy = {rules, 3, {"k", 1}, {"t", 1}};
     const uint8_t *cut = size ? memchr(data, 0, size) : NULL;
     struct mill_str one = {(const char *)data, cut ? (size_t)(cut - data) : size};
     struct mill_str two = {cut ? (const char *)cut + 1 : "", cut ? size - one.n - 1 : 0};
@@ -31,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mill_shape *shape = NULL;
     struct ArrowSchema arrow;
 
-    if (mill_shape_new(&shape, 1, (struct mill_strs){drop, 2}, NULL))
+    if (mill_shape_new(&shape, 1, &policy, NULL))
         return 0;
     shape = fuzz_grow(shape, one, &schemas[0]);
     shape = fuzz_grow(shape, two, &schemas[1]);

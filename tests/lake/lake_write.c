@@ -115,6 +115,7 @@ int main(int argc, char **argv)
     struct writer w = {.n = 0};
     struct mill_lake_conf conf = {.batch_bytes = 64 << 10};
     struct mill_str meta[MILL_META_COUNT], drop[16];
+    struct mill_policy_rule rules[16];
     struct mill_err err = {0};
     enum mill_meta m;
     unsigned mask = 0;
@@ -126,8 +127,10 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0, n = list(argv[2], meta, MILL_META_COUNT); i < n; i++)
         mask |= mill_meta_parse(meta[i], &m) ? 1u << m : 0;
-    struct mill_strs drops = {drop, list(argv[3], drop, 16)};
-    if (mill_parquet_load(NULL, &conf.lib, &err) || mill_shape_new(&w.shape, mask, drops, &err))
+    const struct mill_policy policy = {.v = rules, .n = list(argv[3], drop, 16)};
+    for (size_t i = 0; i < policy.n; i++)
+        rules[i] = (struct mill_policy_rule){drop[i], MILL_DROP};
+    if (mill_parquet_load(NULL, &conf.lib, &err) || mill_shape_new(&w.shape, mask, &policy, &err))
         return fail("start", &err);
     for (int i = 4; i < argc && !rc; i++)
         rc = grow(&w, argv[i], &err);

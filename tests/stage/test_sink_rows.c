@@ -223,17 +223,56 @@ static void test_memory_in_outage(void **state)
     fake_free(ctx);
 }
 
-static void test_bad_options(void **state)
+/** A topic's rows by the hour, and by a time of their own; another topic's as ever. */
+static void test_layout(void **state)
 {
-    static const char *const options[] = {"--drop=mail.requests", "--meta-columns=_time",
-                                          "--s3-prefix=lake", "--parquet-lib=no/such/lib.so"};
+    static const struct {
+        const char *option, *topic, *want;
+    } rows[] = {
+        {"--hours=u*,t", "t", "topic=t/dt=1970-01-02/hour=03/"},
+        {"--hours=u*", "u.1", "topic=u.1/dt=1970-01-02/hour=03/"},
+        {"--hours=u*", "t", "topic=t/dt=1970-01-02/t+"},
+        {"--event-time=t:at", "t", "topic=t/dt=1970-01-03/t+"},
+        {"--event-time=u:at", "t", "topic=t/dt=1970-01-02/t+"},
+        {"--event-time=t:id", "t", "topic=t/dt=1970-01-02/t+"}, /* that is no time */
+    };
+    static const char schema[] =
+        "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"id\",\"type\":\"string\"},"
+        "{\"name\":\"at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}}]}";
+    static const char body[] = "\0\0\0\0\1\2a\200\232\235\250\1"; /* 3rd January, 01:00 */
     (void)state;
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct mill_ctx *ctx =
+            fake_new(sink_spec, "--s3-bucket=lake", "--roll-rows=1", rows[i].option, NULL);
+        struct mill_err err = {0};
+        struct mill_record in = record_at(rows[i].topic, 0);
+        int64_t from;
+
+        fake_lake_reset();
+        fake_lake.schemas[V1 - 1] = schema;
+        in.timestamp_us = INT64_C(1000000) * (86400 + 3 * 3600 + 59);
+        in.raw = (struct mill_str){body, sizeof body - 1};
+        assert_int_equal(sink_assign(ctx, rows[i].topic, 0, 100, &from, &err), MILL_DONE);
+        assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+        assert_int_equal(fake_lake.n, 1);
+        assert_memory_equal(fake_lake.objects[0].key, rows[i].want, strlen(rows[i].want));
+        fake_free(ctx);
+    }
+}
+
+static void test_bad_options(void **state)
+{
+    static const char *const options[] = {"--columns=mail.requests:a=burn", "--meta-columns=_time",
+                                          "--event-time=mail.events", "--s3-prefix=lake",
+                                          "--parquet-lib=no/such/lib.so"};
+    (void)state;
+
+    for (size_t i = 0; i < 5; i++) {
         struct mill_ctx *ctx = fake_new_closed(sink_spec, "--s3-bucket=b", options[i], NULL);
         struct mill_err err = {0};
 
-        if (i == 3) /* loaded already: that the path is wrong cannot show any more */
+        if (i == 4) /* loaded already: that the path is wrong cannot show any more */
             assert_int_equal(sink_spec->open(ctx, &err), MILL_OK);
         else
             assert_int_equal(sink_spec->open(ctx, &err), MILL_E_CONFIG);
@@ -249,7 +288,7 @@ int main(void)
         T(test_versions_share_a_file), T(test_clash_starts_a_file), T(test_unreadable_schemas),
         T(test_late_schema),           T(test_schema_after_reject), T(test_raw_topic),
         T(test_registry_outage),       T(test_flush_by_clock),      T(test_memory),
-        T(test_memory_in_outage),      T(test_bad_options),
+        T(test_memory_in_outage),      T(test_bad_options),         T(test_layout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,7 +149,7 @@ static void fill_row(void **state)
     struct ArrowArray batch;
     struct mill_str got;
 
-    assert_int_equal(mill_shape_new(&shape, 0, (struct mill_strs){0}, &err), MILL_OK);
+    assert_int_equal(mill_shape_new(&shape, 0, NULL, &err), MILL_OK);
     grow(&shape, row->type, &own);
     if (row->wider)
         grow(&shape, row->wider, &other);
@@ -186,7 +186,7 @@ static void test_empty_items(void **state)
     struct mill_err err = {0};
 
     (void)state;
-    assert_int_equal(mill_shape_new(&shape, 0, (struct mill_strs){0}, &err), MILL_OK);
+    assert_int_equal(mill_shape_new(&shape, 0, NULL, &err), MILL_OK);
     grow(&shape, type, &schema);
     assert_int_equal(mill_fill_new(&fill, shape, mill_schema_root(schema), &err), MILL_OK);
     assert_int_equal(mill_rows_init(&r, shape, &err), MILL_OK);
@@ -204,7 +204,8 @@ static void test_empty_items(void **state)
  * a value; what only the other one writes is null. */
 static void test_dropped_and_absent(void **state)
 {
-    static const struct mill_str drop[] = {{"drop", 4}};
+    static const struct mill_policy_rule drop[] = {{{"drop", 4}, MILL_DROP}};
+    const struct mill_policy policy = {.v = drop, .n = 1};
     static const char own[] =
         F("drop", "[\"null\"," REC("D", F("x", "\"string\"") "," F("y", ENUM)) "]") "," F(
             "n", "\"null\"") "," F("a", "\"int\"");
@@ -220,7 +221,7 @@ static void test_dropped_and_absent(void **state)
     char json[1024];
 
     (void)state;
-    assert_int_equal(mill_shape_new(&shape, 0, (struct mill_strs){drop, 1}, &err), MILL_OK);
+    assert_int_equal(mill_shape_new(&shape, 0, &policy, &err), MILL_OK);
     for (int i = 0; i < 2; i++) {
         snprintf(json, sizeof json, REC("R", "%s"), i ? other : own);
         assert_int_equal(mill_schema_parse(&schema[i], mill_str(json), &err), MILL_OK);

@@ -33,7 +33,7 @@ static enum mill_code make(struct all *a, struct mill_lake_conf *conf, struct mi
     enum mill_code rc = mill_schema_parse(&a->schema, mill_str(json), err);
 
     if (!rc)
-        rc = mill_shape_new(&a->empty, 31, (struct mill_strs){0}, err);
+        rc = mill_shape_new(&a->empty, 31, NULL, err);
     if (!rc)
         rc = mill_shape_grow(a->empty, mill_schema_root(a->schema), &a->shape, err);
     if (!rc)

@@ -114,7 +114,9 @@ static const struct {
 
 static void test_grow(void **state)
 {
-    static const struct mill_str drop[] = {{"drop", 4}, {"a.in", 4}};
+    static const struct mill_policy_rule drop[] = {{{"drop", 4}, MILL_DROP},
+                                                   {{"a.in", 4}, MILL_DROP}};
+    const struct mill_policy policy = {.v = drop, .n = 2};
     (void)state;
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -123,9 +125,7 @@ static void test_grow(void **state)
         struct mill_buf text;
         enum mill_code rc;
 
-        assert_int_equal(
-            mill_shape_new(&shape, 1u << MILL_META_OFFSET, (struct mill_strs){drop, 2}, &err),
-            MILL_OK);
+        assert_int_equal(mill_shape_new(&shape, 1u << MILL_META_OFFSET, &policy, &err), MILL_OK);
         rc = grow(&shape, rows[i].first, &err);
         if (rows[i].second) {
             assert_int_equal(rc, MILL_OK);
@@ -158,7 +158,7 @@ static void test_same_is_same(void **state)
     struct mill_err err = {0};
     (void)state;
 
-    assert_int_equal(mill_shape_new(&shape, 0, (struct mill_strs){0}, &err), MILL_OK);
+    assert_int_equal(mill_shape_new(&shape, 0, NULL, &err), MILL_OK);
     assert_int_equal(grow(&shape, F("a", "\"int\"") "," F("b", "[\"null\",\"long\"]"), &err), 0);
     before = shape;
     assert_int_equal(grow(&shape, F("b", "\"int\"") "," F("a", "\"int\""), &err), MILL_OK);
@@ -183,7 +183,7 @@ static void test_fill_needs_growth(void **state)
 
     assert_int_equal(mill_schema_parse(&one, mill_str(old), &err), MILL_OK);
     assert_int_equal(mill_schema_parse(&two, mill_str(new), &err), MILL_OK);
-    assert_int_equal(mill_shape_new(&empty, 0, (struct mill_strs){0}, &err), MILL_OK);
+    assert_int_equal(mill_shape_new(&empty, 0, NULL, &err), MILL_OK);
     assert_int_equal(mill_shape_grow(empty, mill_schema_root(one), &shape, &err), MILL_OK);
     assert_int_equal(mill_fill_new(&fill, shape, mill_schema_root(two), &err), MILL_E_STATE);
     assert_null(fill);
@@ -228,7 +228,7 @@ static void test_cut_records(void **state)
     (void)state;
 
     assert_int_equal(mill_schema_parse(&schema, mill_str(json), &err), MILL_OK);
-    assert_int_equal(mill_shape_new(&empty, 31, (struct mill_strs){0}, &err), MILL_OK);
+    assert_int_equal(mill_shape_new(&empty, 31, NULL, &err), MILL_OK);
     assert_int_equal(mill_shape_grow(empty, mill_schema_root(schema), &shape, &err), MILL_OK);
     assert_int_equal(mill_fill_new(&fill, shape, mill_schema_root(schema), &err), MILL_OK);
     assert_int_equal(mill_rows_init(&r, shape, &err), MILL_OK);
