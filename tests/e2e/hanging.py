@@ -1,18 +1,21 @@
-"""Transactions that the broker has forgotten to end, found and aborted, as `kafka-transactions.sh`
-does it (find-hanging, abort). Kafka 4.2 and later (KAFKA-20734): a broker that is killed while a
-commit is under way skips the commit's markers when it comes back, if the partition has no leader at
-that moment. The records behind them are never given to a read_committed reader, and the group's
-offsets stay unstable; nothing a client can do ends it."""
+"""Transactions that the broker has forgotten to end, found as `kafka-transactions.sh` does it
+(find-hanging), and ended as their coordinator had decided. Kafka 4.2 and later (KAFKA-20734): a
+broker that is killed (or stands still past its session) while a commit is under way skips the
+commit's markers when it comes back, if the partition has no leader at that moment. The records
+behind them are never given to a read_committed reader, and the group's offsets stay unstable;
+nothing a client can do ends it."""
 import io
 import socket
 import struct
 import threading
 import time
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 DESCRIBE_PRODUCERS, WRITE_TXN_MARKERS = 61, 27
+PREPARE_COMMIT, PREPARE_ABORT = 2, 3  # states in the log of the transaction coordinator
+LOOK_BACK_S = 300
 
 
 def _varint(n: int) -> bytes:
@@ -77,11 +80,53 @@ def _open_transactions(brokers: str, topic: str, partition: int) -> list[tuple[i
     return found
 
 
-def _abort(brokers: str, topic: str, partition: int, producer: int, epoch: int,
-           coordinator: int) -> None:
+def _places(r: _Reader, flexible: bool) -> set[tuple[str, int]]:
+    """The partitions of a transaction, as a record of the coordinator's log lists them."""
+    found = set()
+    for _ in range(r.varint() - 1 if flexible else max(r.take("i")[0], 0)):
+        topic = r.read(r.varint() - 1 if flexible else r.take("h")[0]).decode()
+        count = r.varint() - 1 if flexible else r.take("i")[0]
+        found |= {(topic, r.take("i")[0]) for _ in range(count)}
+        if flexible:
+            r.varint()  # tags: none are known here
+    return found
+
+
+def decided(brokers: str, topic: str, partition: int, producer: int) -> bool:
+    """Did the coordinator decide to commit the transaction that hangs at this place? Its own log
+    tells: what is forgotten is the marker, not the decision. Offsets of the same transaction may
+    be committed already, so that aborting the rest of it loses its records."""
+    log, commit = "__transaction_state", False
+    c = Consumer({"bootstrap.servers": brokers, "group.id": "hanging", "log_level": 0,
+                  "enable.auto.commit": False, "enable.partition.eof": True})
+    since = int(time.time() * 1000) - LOOK_BACK_S * 1000
+    parts = [TopicPartition(log, p, since) for p in c.list_topics(log, 20).topics[log].partitions]
+    parts = [tp for tp in c.offsets_for_times(parts, 20) if tp.offset >= 0]
+    c.assign(parts)
+    left, until = len(parts), time.monotonic() + 60
+    while left and time.monotonic() < until:
+        m = c.poll(1)
+        if m is None:
+            continue
+        if m.error():
+            left -= 1
+        elif m.value():
+            r = _Reader(m.value())
+            version, of, _, = r.take("hqh")
+            if of == producer:
+                _, status = r.take("ib")
+                places = _places(r, version > 0)
+                if status in (PREPARE_COMMIT, PREPARE_ABORT) and (topic, partition) in places:
+                    commit = status == PREPARE_COMMIT
+    c.close()
+    return commit
+
+
+def _end(brokers: str, topic: str, partition: int, producer: int, epoch: int, coordinator: int,
+         commit: bool) -> None:
     where = _text(topic) + _list([struct.pack(">i", partition)]) + b"\0"
     a = _ask(brokers, WRITE_TXN_MARKERS, 1, _list(
-        [struct.pack(">qh?", producer, epoch, False) + _list([where]) +
+        [struct.pack(">qh?", producer, epoch, commit) + _list([where]) +
          struct.pack(">i", max(coordinator, 0)) + b"\0"]) + b"\0")
     a.varint()
     a.take("q")
@@ -90,7 +135,7 @@ def _abort(brokers: str, topic: str, partition: int, producer: int, epoch: int,
     a.varint()
     _, error = a.take("ih")
     if error:
-        raise RuntimeError(f"{topic}/{partition}: abort: error {error}")
+        raise RuntimeError(f"{topic}/{partition}: end of a transaction: error {error}")
 
 
 def held_back(brokers: str) -> dict[tuple[str, int], int]:
@@ -105,13 +150,13 @@ def held_back(brokers: str) -> dict[tuple[str, int], int]:
 
 
 class Watch(threading.Thread):
-    """Aborts what is open at one place for longer than any living transaction can be."""
+    """Ends what is open at one place for longer than any living transaction can be."""
 
     LIMIT_S = 30  # a transaction times out after 10 s, and a process is stopped for 13 s
 
     def __init__(self, brokers: str):
         super().__init__(daemon=True)
-        self.brokers, self.stop, self.aborted = brokers, threading.Event(), []
+        self.brokers, self.stop, self.ended = brokers, threading.Event(), []
 
     def run(self):
         since: dict[tuple, float] = {}
@@ -122,7 +167,8 @@ class Watch(threading.Thread):
                 for (place, end), begun in since.items():
                     if now - begun > self.LIMIT_S:
                         for found in _open_transactions(self.brokers, *place):
-                            _abort(self.brokers, *place, *found)
-                            self.aborted.append((*place, end))
+                            commit = decided(self.brokers, *place, found[0])
+                            _end(self.brokers, *place, *found, commit)
+                            self.ended.append((*place, end, "commit" if commit else "abort"))
             except (KafkaException, OSError, struct.error, RuntimeError, ValueError):
                 continue  # the broker is away: look again

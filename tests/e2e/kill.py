@@ -2,7 +2,7 @@
 
 MILL_KILLS=40 (and MILL_SEED) makes a long proof of it: so many faults drawn by chance, kill -9 or
 SIGSTOP up to past the session, of the processes, the broker, the registry and the S3 server. What
-the broker itself leaves hanging is aborted as an operator would (hanging.py), and counted."""
+the broker itself leaves hanging is ended as it had decided (hanging.py), and counted."""
 import os
 import random
 import threading
@@ -106,10 +106,10 @@ class Kill(unittest.TestCase):
         unknown = unknown_ids() & load.accepted
         print(f"faults {len(struck)}: accepted {len(load.accepted)}, second calls {len(twice)}, "
               f"lost 0, unknown {len(unknown)}; other answers {dict(load.refused)}; left hanging by "
-              f"the broker {watch.aborted}", flush=True)
+              f"the broker {watch.ended}", flush=True)
         self.assertEqual(twice, {})
         if "broker" not in [v for v, _ in struck]:
-            self.assertEqual(watch.aborted, [])
+            self.assertEqual(watch.ended, [])
         # Only what was in the air when send died may be unknown: one batch of at most 256 each time.
         self.assertLessEqual(len(unknown), 256 * sum(v == "send" for v, _ in struck))
         # An answer is lost with the edge or the broker; the provider waits 10 s for one.

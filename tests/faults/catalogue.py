@@ -8,7 +8,7 @@ import lab
 from disk import Disk
 from harm import SESSION_S, Harm
 
-STAGES = ["validate", "send", "unpack", "enrich", "deadletter", "delay"]
+STAGES = ["validate", "send", "unpack", "enrich", "deadletter", "delay", "suppress"]
 COMMIT = ["commit.before-offsets", "commit.before-commit", "commit.after-commit"]
 POINTS = {
     **{s: COMMIT for s in STAGES},
@@ -62,7 +62,7 @@ class Catalogue:
             if p not in h.parts:
                 continue
             for point in POINTS["send" if p == "send2" else p]:
-                sure = p in ("deadletter", "delay", "sink", "ingest")
+                sure = p in ("deadletter", "delay", "suppress", "sink", "ingest")
                 self._add(f"kill -9 {p} at {point}", lambda p=p, point=point, sure=sure: h.kill_at(
                     p, point, 1 if sure else rng.randint(1, 4)), [p])
                 if point.startswith("send.") or point == "commit.before-commit" or p == "sink":
@@ -74,11 +74,12 @@ class Catalogue:
 
     def _outages(self):
         h = self.harm
-        self._add("kill -9 broker", lambda: h.kill("broker"), ["broker"], True, 2)
-        self._add("restart broker", lambda: h.bounce("broker", 1), ["broker"], True, 2)
+        self._add("kill -9 broker", lambda: h.kill("broker"), ["broker"], True)
+        self._add("restart broker", lambda: h.bounce("broker", 1), ["broker"], True)
+        self._add("stop broker for 7 s", lambda: h.freeze("broker", 7), ["broker"], True)
         if self.disk and self.disk.mounted:
-            self._add("broker's disk full", self._disk_full, ["broker"], True, 2)
-        self._add("registry down", lambda: h.bounce("registry", 3), ["registry"], True, 2)
+            self._add("broker's disk full", self._disk_full, ["broker"], True)
+        self._add("registry down", lambda: h.bounce("registry", 3), ["registry"], True)
         self._add("kill -9 registry", lambda: h.kill("registry"), ["registry"], True)
         self._add("S3 down", lambda: h.bounce("s3", 6), ["s3"], weight=2)
 
@@ -109,9 +110,9 @@ class Catalogue:
         one("hangs, has taken it", some(hang=True, accept=True), 4)
         one("hangs, has not taken it", some(hang=True), 4)
         one("resets after the body, fresh connections, taken",
-            {"reset": "after_body", "accept": True}, 1)
+            {"reset": "after_body", "accept": True, "rate": 0.5}, 3)
         one("resets after the body, reused connections, taken",
-            {"reset": "after_body", "accept": True, "every": 5}, 3)
+            {"reset": "after_body", "accept": True, "reused": True, "rate": 0.2}, 3)
         one("resets after the body, not taken", some(reset="after_body", accept=False), 2)
         one("resets before the body", {"reset": "before_body", "rate": 0.3}, 3)
         for status in (500, 502, 503, 504):
@@ -121,6 +122,9 @@ class Catalogue:
         one("answers 429 for 10 s", {"status": 429, "retry_after": 2}, 10, True, 2)
         one("answers 429 for a minute", {"status": 429, "retry_after": 5}, 60, True, 0.2)
         one("answers 401", {"status": 401}, 3)
+        for name in ("sendgrid", "mailgun"):
+            one(f"{name} is down", {"provider": name, "reset": "before_body"}, 5)
+            one(f"{name} refuses our key", {"provider": name, "status": 401}, 5)
         one("answers late", some(late_ms=1500), 4)
 
         def webhooks(rule):

@@ -64,15 +64,12 @@ class Harm:
         self.well(part)
 
     def freeze(self, part: str, seconds: float) -> None:
-        was = self.pid(part)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(was, signal.SIGSTOP)
-        self.thaw(part, was, seconds)
+        self.signal(part, signal.SIGSTOP)
+        self.thaw(part, seconds)
 
-    def thaw(self, part: str, pid: int, seconds: float) -> None:
+    def thaw(self, part: str, seconds: float) -> None:
         time.sleep(seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+        self.signal(part, signal.SIGCONT)  # a stopped one has not ended: it is still this part's
         time.sleep(1)  # a stale owner finds out, and may end
         self.well(part)
 
@@ -109,10 +106,9 @@ class Harm:
         self.anew(part, was)
 
     def stop_at(self, part: str, point: str, count: int, seconds: float) -> None:
-        was = self.pid(part)
         self.arm(part, f"{point} stop {count}")
         self.fired(part)
-        self.thaw(part, was, seconds)
+        self.thaw(part, seconds)
 
     def kill_on_assign(self, part: str) -> None:
         """Killed, and killed again when it has its partitions and reads its tables."""

@@ -103,7 +103,9 @@ def provider(i: Instance) -> Program:
     return Program("provider", [
         i.build / "bin/mill-provider-double", "--listen", f"127.0.0.1:{i.ports['provider']}",
         "--webhook-url", i.url("ingest") + "/v1/callbacks/sendgrid",
-        "--webhook-key", webhook_key(i)])
+        "--webhook-key", webhook_key(i),
+        "--mailgun-webhook-url", i.url("ingest") + "/v1/callbacks/mailgun",
+        "--mailgun-signing-key", f"@{i.path('secrets', 'mailgun_signing_key')}"])
 
 
 def program(i: Instance, name: str) -> Program:

@@ -145,6 +145,8 @@ def make_secrets(i: Instance) -> None:
             "ingest_password": lambda: secrets.token_urlsafe(18),
             "ingest_api_key": lambda: "mill_" + secrets.token_hex(32),
             "sendgrid_key": lambda: "SG.local." + secrets.token_urlsafe(24),
+            "mailgun_key": lambda: "key-local" + secrets.token_hex(16),
+            "mailgun_signing_key": lambda: secrets.token_hex(16),
             "broker_password": lambda: secrets.token_hex(16),
             "cluster_id": lambda: secrets.token_urlsafe(16)}
     for name, value in make.items():

@@ -42,6 +42,8 @@ def values(i: Instance) -> dict[str, str]:
         "S3_ENDPOINT": i.url("s3"), "S3_BUCKET": BUCKET,
         "SENDGRID_URL": os.environ.get("SENDMILL_SENDGRID_URL", i.url("provider")),
         "PROVIDERS": _providers(), "SENDGRID_KEY_FILE": _sendgrid_key(i),
+        "MAILGUN_URL": i.url("provider"), "MAILGUN_KEY_FILE": i.path("secrets", "mailgun_key"),
+        "MAILGUN_SIGNING_KEY_FILE": i.path("secrets", "mailgun_signing_key"),
         "SMTP_URL": os.environ.get("SENDMILL_SMTP_URL", f"smtp://127.0.0.1:{i.ports['smtp']}"),
         "WEBHOOK_PUBLIC_KEY": i.secret("webhook_public"),
         "CREDENTIALS_FILE": credentials.make_file(i)}
