@@ -23,6 +23,7 @@ enum send_plan {
     SEND_WAIT,         /**< no provider may be called now; job.choice says till when */
     SEND_CANCELLED,    /**< its tenant does not want it any more */
     SEND_HALTED,       /**< a category of its is paused */
+    SEND_SUPPRESSED,   /**< all it is for are not to be mailed */
     SEND_CANCELLATION, /**< no message: a cancellation, to be answered */
     SEND_BUSY,         /**< a call runs for another resend of the message: after that one */
 };
@@ -38,6 +39,7 @@ struct send_job {
     struct mill_ledger_view view;   /**< what the ledger knew of the message */
     bool claim;                     /**< the request's CLAIM goes out with the INTENT */
     const struct mill_pause *pause; /**< with SEND_HALTED */
+    struct mill_str left_out;       /**< recipients that are not mailed; in mem */
     bool cancelled;                 /**< with SEND_CALL: after its INTENT, before the call */
     int64_t due_ms;                 /**< with SEND_DOUBT; wall clock */
     int64_t attempt;                /**< number of this call in the ledger */

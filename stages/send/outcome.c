@@ -69,7 +69,7 @@ enum mill_code send_emit_status(struct mill_ctx *ctx, const struct send_job *job
         .tenant = m->tenant,
         .state = (int)state,
         .cls = mill_str(cls),
-        .reason = reason,
+        .reason = reason.n ? reason : job->left_out,
         .provider = job->route ? mill_str(job->route->provider->name) : job->view.open.provider,
         .attempt = job->attempt,
         .at = mill_now_us(),
@@ -237,6 +237,10 @@ enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send
     case SEND_CANCELLED:
         return send_emit_status(ctx, job, MILL_STATE_CANCELLED, NULL, no_reason, err) ? MILL_STOP
                                                                                       : MILL_DONE;
+    case SEND_SUPPRESSED:
+        return send_emit_status(ctx, job, MILL_STATE_SUPPRESSED, "suppressed", no_reason, err)
+                   ? MILL_STOP
+                   : MILL_DONE;
     case SEND_HALTED:
         return send_pause_conclude(ctx, job, err) ? MILL_STOP : MILL_DONE;
     case SEND_CANCELLATION:

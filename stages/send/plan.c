@@ -147,7 +147,9 @@ static enum mill_code plan_wishes(struct mill_ctx *ctx, struct send_job *job, st
     if (rc)
         return rc;
     job->plan = cancelled ? SEND_CANCELLED : plan_time(mill_conf(ctx), job->msg);
-    return job->plan == SEND_CALL ? send_pause_look(ctx, job, err) : MILL_OK;
+    if (job->plan == SEND_CALL)
+        rc = send_pause_look(ctx, job, err);
+    return rc || job->plan != SEND_CALL ? rc : send_suppress_look(ctx, job, err);
 }
 
 enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)

@@ -7,6 +7,7 @@
  * table  ledger         mail.ledger         ledger.avsc        key: message_id/attempt/writer
  *        cancellations  mail.cancellations  cancellation.avsc  key: request_id or message_id
  *        pauses         mail.pauses         pause.avsc         key: category; global
+ *        suppressions   mail.suppressions   suppression.avsc   key of tenant and address; global
  * out    ledger     mail.ledger   ledger.avsc  CLAIM and INTENT before the call, OUTCOME after it
  *        status     mail.status   status.avsc  key: message_id
  *        delay-1s…  mail.delay.*  raw; messages that wait: for send_at, evidence, a provider, a
@@ -52,6 +53,7 @@ static const char *const plans[] = {
     [SEND_WAIT] = "wait",
     [SEND_CANCELLED] = "cancelled",
     [SEND_HALTED] = "paused",
+    [SEND_SUPPRESSED] = "suppressed",
     [SEND_CANCELLATION] = "cancellation",
     [SEND_BUSY] = "busy",
     NULL,
@@ -132,17 +134,22 @@ static const struct mill_opt opts[] = {
     {0},
 };
 
-/** The routes' options, then each provider's. */
+/** The routes' options, those about recipients, then each provider's. */
 static const struct mill_opt *send_opts_more(size_t n, size_t *off)
 {
     if (n == 0) {
         *off = offsetof(struct send_conf, routes);
         return send_routes_opts;
     }
-    if (n > MILL_PROVIDERS_N)
+    if (n == 1) {
+        *off = offsetof(struct send_conf, suppress);
+        return send_suppress_opts;
+    }
+    n -= 2;
+    if (n >= MILL_PROVIDERS_N)
         return NULL;
-    *off = offsetof(struct send_conf, accounts) + (n - 1) * sizeof(union mill_account_room);
-    return mill_providers[n - 1]->opts;
+    *off = offsetof(struct send_conf, accounts) + n * sizeof(union mill_account_room);
+    return mill_providers[n]->opts;
 }
 
 static const struct mill_port in_ports[] = {
@@ -165,6 +172,10 @@ static const struct mill_table_port tables[] = {
                            .topic = "mail.pauses",
                            .desc = &mill_pause_desc,
                            .global = true},
+    [SEND_TABLE_SUPPRESSIONS] = {.name = "suppressions",
+                                 .topic = "mail.suppressions",
+                                 .desc = &mill_suppression_desc,
+                                 .global = true},
     {0},
 };
 
@@ -217,6 +228,8 @@ static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
         rc = mill_fail(err, MILL_E_CONFIG, "unknown-wait-ms",
                        "is less than intent-max-ms: a stale owner might still call");
     }
+    if (!rc)
+        rc = send_suppress_open(&st->unsubscribe, &conf->suppress, err);
     if (rc)
         return rc;
     st->life = send_life_new(LIFE_DEEDS);

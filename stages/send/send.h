@@ -4,10 +4,11 @@
 
 #include "send/dispatch.h"
 #include "send/life.h"
+#include "send/suppress.h"
 
 enum { SEND_OUT_LEDGER, SEND_OUT_STATUS, SEND_OUT_DELAY };
 enum { SEND_IN_MESSAGES, SEND_IN_CANCELLATIONS };
-enum { SEND_TABLE_LEDGER, SEND_TABLE_CANCELLATIONS, SEND_TABLE_PAUSES };
+enum { SEND_TABLE_LEDGER, SEND_TABLE_CANCELLATIONS, SEND_TABLE_PAUSES, SEND_TABLE_SUPPRESSIONS };
 enum {
     SEND_ASIDE_MS = 1000 /**< shortest wait outside of a message that nobody was asked about */
 };
@@ -28,6 +29,7 @@ struct send_conf {
     uint32_t concurrency;
     uint64_t call_timeout_ms, intent_max_ms, max_age_ms, unknown_wait_ms;
     struct send_routes_conf routes;
+    struct send_suppress_conf suppress;
     union mill_account_room accounts[MILL_PROVIDERS_N];
 };
 
@@ -39,7 +41,8 @@ struct send_state {
     struct send_job *jobs; /**< of the batch in hand, in the batch's order */
     size_t jobs_n, cursor;
     struct send_queue waiting; /**< SEND_WAIT */
-    int64_t refreshed_ms;      /**< mill_tick_ms() of the last look for new cancellations */
+    struct mill_unsubscribe_keys unsubscribe;
+    int64_t refreshed_ms; /**< mill_tick_ms() of the last look for new cancellations */
 };
 
 /* watch.c: */
@@ -112,7 +115,15 @@ enum mill_code send_pause_conclude(struct mill_ctx *ctx, const struct send_job *
                                    struct mill_err *err) MILL_NODISCARD;
 
 /* outcome.c: */
-/** @brief A new state of the job's message. */
+/* suppress.c: */
+/** @brief Leave suppressed recipients out of the job's message (job->msg becomes a copy,
+ *  job->left_out says who); SEND_SUPPRESSED when nobody is left in To. Else add the one-click link,
+ *  where the message is to have one.
+ *  @return MILL_OK; MILL_E_STATE, MILL_E_IO: the table cannot be read; MILL_E_NOMEM */
+enum mill_code send_suppress_look(struct mill_ctx *ctx, struct send_job *job,
+                                  struct mill_err *err) MILL_NODISCARD;
+
+/** @brief A new state of the job's message; who was left out of it is a reason too. */
 enum mill_code send_emit_status(struct mill_ctx *ctx, const struct send_job *job,
                                 enum mill_state state, const char *cls, struct mill_str reason,
                                 struct mill_err *err) MILL_NODISCARD;

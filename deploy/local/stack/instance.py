@@ -147,6 +147,7 @@ def make_secrets(i: Instance) -> None:
             "sendgrid_key": lambda: "SG.local." + secrets.token_urlsafe(24),
             "mailgun_key": lambda: "key-local" + secrets.token_hex(16),
             "mailgun_signing_key": lambda: secrets.token_hex(16),
+            "unsubscribe_key": lambda: secrets.token_urlsafe(32),
             "broker_password": lambda: secrets.token_hex(16),
             "cluster_id": lambda: secrets.token_urlsafe(16)}
     for name, value in make.items():

@@ -38,7 +38,8 @@ def values(i: Instance) -> dict[str, str]:
     return {
         "BROKERS": i.brokers, "REGISTRY": i.registry,
         "STATE": i.path("data", "stages"),
-        "INGEST_LISTEN": f"127.0.0.1:{i.ports['ingest']}",
+        "INGEST_LISTEN": f"127.0.0.1:{i.ports['ingest']}", "INGEST_URL": i.url("ingest"),
+        "UNSUBSCRIBE_KEY_FILE": i.path("secrets", "unsubscribe_key"),
         "S3_ENDPOINT": i.url("s3"), "S3_BUCKET": BUCKET,
         "SENDGRID_URL": os.environ.get("SENDMILL_SENDGRID_URL", i.url("provider")),
         "PROVIDERS": _providers(), "SENDGRID_KEY_FILE": _sendgrid_key(i),
