@@ -67,9 +67,10 @@ def strike(victim: str, stop_s: int) -> None:
 
 
 def unknown_ids() -> set[str]:
-    """Messages whose outcome nobody knows: held in the DLQ, by their own class."""
-    return {m.key().decode() for m in lab.dead_letters()
-            if lab.headers(m)["mill.class"] == "unknown"}
+    """Messages whose outcome nobody knows: mail.status says so, and they are held (in a delay
+    topic, then in the DLQ)."""
+    states = (lab.decode(m.value()) for m in lab.read("mail.status"))
+    return {s["message_id"] for s in states if s["state"] == "UNKNOWN"}
 
 
 def decodes(message) -> bool:
