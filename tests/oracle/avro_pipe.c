@@ -11,9 +11,9 @@
 enum { MAX_BODY = 4 << 20 };
 
 static const struct mill_desc *const descs[] = {
-    &mill_request_desc,  &mill_message_desc,        &mill_ledger_desc, &mill_status_desc,
-    &mill_callback_desc, &mill_callback_event_desc, &mill_event_desc,
-    &mill_cancellation_desc, &mill_pause_desc, &mill_suppression_desc, &mill_idempotency_desc,
+    &mill_request_desc,  &mill_message_desc,        &mill_ledger_desc,      &mill_status_desc,
+    &mill_callback_desc, &mill_callback_event_desc, &mill_event_desc,       &mill_cancellation_desc,
+    &mill_pause_desc,    &mill_suppression_desc,    &mill_idempotency_desc,
 };
 
 static uint32_t pipe_length(const unsigned char *p)
