@@ -93,7 +93,7 @@ class Catalogue:
         if self.harm.pid("broker") == was:
             self.harm.well("broker")
             return
-        self.harm.well("broker", 180)
+        self.harm.well("broker")
 
     def _provider(self):
         def one(name, rule, seconds, long=False, weight=1.0):

@@ -23,6 +23,11 @@ class Disk:
         if not self.mounted:
             print(f"skipped: broker's disk full: {done.stderr.strip()}", flush=True)
 
+    def again(self) -> bool:
+        """Is it there since an earlier run?"""
+        self.mounted = self.where.is_mount()
+        return self.mounted
+
     def unmount(self) -> None:
         if self.mounted:
             subprocess.run(["umount", "-l", self.where], check=False)

@@ -44,7 +44,7 @@ class Harm:
                     raise
                 time.sleep(0.1)
 
-    def well(self, part: str, limit_s: float = 120) -> None:
+    def well(self, part: str, limit_s: float = 400) -> None:
         """Wait until it says that it is ready."""
         ready = cmd_up.ready_test(self.i, part)
         lab.wait_for(f"{part} ready", ready, limit_s, 0.1)
@@ -60,7 +60,7 @@ class Harm:
         self.anew(part, was)
 
     def anew(self, part: str, was: int) -> None:
-        lab.wait_for(f"{part} started anew", lambda: self.pid(part) != was, 60, 0.1)
+        lab.wait_for(f"{part} started anew", lambda: self.pid(part) != was, 200, 0.1)
         self.well(part)
 
     def freeze(self, part: str, seconds: float) -> None:

@@ -33,6 +33,7 @@ class Stack:
     def __init__(self, shared: bool):
         from stack.base import STATE
         self.shared = shared
+        self.stay = os.environ.get("MILL_FAULTS_LEAVE") == "up"
         env = os.environ
         if not shared:
             env["MILL_E2E_NAME"] = env.get("MILL_FAULTS_NAME", "faults")
@@ -55,8 +56,10 @@ class Stack:
     def up(self) -> None:
         if not self.shared:
             from disk import Disk
-            self.local("down", "--wipe")
             self.disk = Disk(self.dir / "data/broker")
+            if self.stay and self.disk.again():
+                return
+            self.local("down", "--wipe")
             if os.geteuid() == 0:
                 self.disk.mount()
             else:
@@ -65,7 +68,7 @@ class Stack:
         self.points.mkdir(parents=True, exist_ok=True)
 
     def down(self) -> None:
-        if self.shared:
+        if self.shared or self.stay:
             return
         self.local("down")
         if self.disk:
