@@ -31,9 +31,9 @@
 
 enum {
     LIFE_DEEDS = 8192,
-    /** INTENTs of one transaction A: so many are in doubt at most after a crash. Four rounds of the
+    /** INTENTs of one transaction A: so many are in doubt at most after a crash. Two rounds of the
      *  default concurrency, so that the commits around them cost little. */
-    BATCH_MAX = 256,
+    BATCH_MAX = 512,
     HOLD_MS = 5000, /**< longest wait in hand for a provider */
     REFRESH_MS = 50,
 };
@@ -93,7 +93,7 @@ static const struct mill_opt opts[] = {
     {.name = "concurrency",
      .type = MILL_OPT_U32,
      OPT(concurrency),
-     .def = "64",
+     .def = "256",
      .min = 1,
      .max = 1000,
      .help = "provider calls at once"},

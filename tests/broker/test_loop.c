@@ -229,6 +229,29 @@ static void a_fenced_producer_ends_the_process(void **state)
     assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_TEMP);
 }
 
+/** What a stage that makes calls has done is written by a new producer of the same process. */
+static void a_fenced_producer_is_renewed_for_outcomes(void **state)
+{
+    struct lab_record v[8];
+    size_t second = 0;
+    pid_t pid;
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(lab.mock, 26 /* EndTxn */, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                      RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    pid = lab_stage(&lab, "pend");
+    lab_put(&lab, 0, "n1", "one");
+    /* Twice: the mock shows what was not committed, too. */
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 2), 2);
+    lab_put(&lab, 0, "n2", "two");
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 3), 3);
+    for (size_t i = 0; i < 3; i++)
+        second += !strcmp(v[i].key, "n2");
+    assert_int_equal(second, 1);
+    assert_int_equal(lab_read(&lab, "intents", v, 8, 2), 2); /* announced once each */
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
 static void a_table_gives_what_its_topic_and_its_owner_put_there(void **state)
 {
     struct lab_record v[8];
@@ -326,6 +349,7 @@ int main(int argc, char **argv)
         T(an_abortable_error_is_written_again),
         T(no_permission_ends_the_process),
         T(a_fenced_producer_ends_the_process),
+        T(a_fenced_producer_is_renewed_for_outcomes),
         T(a_table_gives_what_its_topic_and_its_owner_put_there),
         T(an_assignment_is_told_when_the_table_has_caught_up),
         T(forwarding_to_nowhere_harms_one_record_only),

@@ -51,14 +51,6 @@ class Outcomes(unittest.TestCase):
         self.assertEqual(h["mill.stage"], "send")
         self.assertIn("400", h["__connect.errors.exception.message"])
 
-    def test_a_lost_reply_is_unknown_and_never_called_again(self):
-        lab.behave({"faults": [{"reset": "after_body", "accept": True}]})
-        message = send_one()
-        self.assertEqual(self.dead(message)["mill.class"], "unknown")
-        lab.behave(None)
-        time.sleep(12)  # longer than a retry would take
-        self.assertEqual(lab.calls().get(message), 1)
-
     def test_refused_credentials_dead_letter_nothing(self):
         lab.behave({"faults": [{"status": 401}]})
         message = send_one()

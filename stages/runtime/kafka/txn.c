@@ -136,6 +136,28 @@ enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err)
     return MILL_OK;
 }
 
+/* A producer that is of no use any more (its transaction outlived its time, say). A stage that
+ * makes calls has outcomes in the batch, which a restart would turn into doubts: it writes them
+ * with a new producer of the same transactional.id. That the group still wants us is the offsets'
+ * matter. */
+static bool txn_renew(struct mill_ctx *ctx, const rd_kafka_error_t *why)
+{
+    struct mill_err err = {0};
+
+    if (!ctx->spec->on_batch || ctx->exit_code >= 0 || run_stopping(ctx) ||
+        mill_rd_code(rd_kafka_error_code(why)) == MILL_E_AUTH)
+        return false;
+    txn_say(MILL_WARN, "txn_renew", why);
+    rd_kafka_destroy(ctx->producer); /* first: it reads from the batch */
+    ctx->producer = NULL;
+    ctx->txn_open = false;
+    ctx->produced = ctx->refused = 0;
+    if (!run_txn_init(ctx, &err))
+        return true;
+    run_fail(ctx, "txn_renew_failed", &err);
+    return false;
+}
+
 static bool txn_begin(struct mill_ctx *ctx)
 {
     rd_kafka_error_t *e;
@@ -143,6 +165,10 @@ static bool txn_begin(struct mill_ctx *ctx)
     if (ctx->txn_open)
         return true;
     e = rd_kafka_begin_transaction(ctx->producer);
+    if (e && txn_renew(ctx, e)) {
+        rd_kafka_error_destroy(e);
+        e = rd_kafka_begin_transaction(ctx->producer);
+    }
     if (e) {
         txn_fatal(ctx, e);
         rd_kafka_error_destroy(e);
@@ -209,7 +235,8 @@ void run_txn_abort(struct mill_ctx *ctx)
         return;
     while ((e = rd_kafka_abort_transaction(ctx->producer, CALL_MS)))
         if (ctx->exit_code >= 0 || !txn_again(ctx, "txn_abort_wait", e)) {
-            txn_fatal(ctx, e);
+            if (!txn_renew(ctx, e))
+                txn_fatal(ctx, e);
             rd_kafka_error_destroy(e);
             break;
         }
@@ -251,12 +278,18 @@ enum run_txn run_txn_commit(struct mill_ctx *ctx, const rd_kafka_topic_partition
 {
     int64_t began = mill_tick_ms();
     uint32_t wait_ms = 0;
+    bool renewed = false;
     rd_kafka_error_t *e;
 
     if (!ctx->outputs_n && !ctx->txn_open && (!offsets || !offsets->cnt))
         return RUN_TXN_OK;
     while ((e = txn_try(ctx, offsets))) {
         enum txn_class c = ctx->exit_code >= 0 ? TXN_FATAL : txn_classify(e);
+        if (c == TXN_FATAL && !renewed && txn_renew(ctx, e)) {
+            rd_kafka_error_destroy(e);
+            renewed = true;
+            continue;
+        }
         if (c == TXN_FATAL)
             txn_fatal(ctx, e);
         else

@@ -1,0 +1,161 @@
+"""mill-send with its ledger, against the same calls without one (bare_send), over the same messages.
+
+The provider is tests/doubles with an answer that takes LATENCY_MS; each run takes the whole topic."""
+import itertools
+import json
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from bench_stack import cpu_s, instance, peak_mb, report, say
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+import requests
+
+PAIRS, PARTITIONS, LATENCY_MS, GATE = 3, 4, 50, 2000
+BATCH = 512  # of stages/send/send.c
+IN, LIMIT_S = "bench.messages", 300
+COMPACT = {"cleanup.policy": "compact"}
+
+
+class Provider:
+    """The double, in a process of its own, at a port that it chose."""
+
+    def __init__(self, tree: Path):
+        self.process = subprocess.Popen([tree / "bin/mill-provider-double", "--threads", "2"],
+                                        stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            found = re.search(r'"port":(\d+)', line)
+            if found:
+                self.url = f"http://127.0.0.1:{found[1]}"
+                break
+        else:
+            raise SystemExit("bench: the provider double does not start")
+        requests.put(self.url + "/behaviour", json={"late_ms": LATENCY_MS}, timeout=10)
+
+    def calls(self) -> dict[str, int]:
+        return requests.get(self.url + "/calls", timeout=60).json()
+
+    def forget(self) -> None:
+        requests.delete(self.url + "/calls", timeout=60)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+class Bench:
+    def __init__(self, tree: Path, env: dict[str, str], records: int, provider: Provider):
+        self.tree, self.env, self.records, self.provider = tree, env, records, provider
+        self.admin = AdminClient({"bootstrap.servers": env["BROKERS"]})
+        self.number = itertools.count(int(time.time()))
+        described = json.loads(subprocess.run([tree / "bin/mill-send", "--describe"], check=True,
+                                              capture_output=True, text=True).stdout)
+        self.default = {o["name"]: o.get("default") for o in described["options"]}
+
+    def create(self, *topics: str, config: dict | None = None, partitions: int = PARTITIONS) -> None:
+        new = [NewTopic(t, partitions, 1, config=config or {}) for t in topics]
+        for done in self.admin.create_topics(new).values():
+            done.result(30)
+
+    def load(self) -> None:
+        if IN in self.admin.list_topics(timeout=10).topics:  # an instance kept from before
+            self.admin.delete_topics([IN])[IN].result(30)
+            time.sleep(2)
+        self.create(IN)
+        subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"], self.env["REGISTRY"], IN,
+                        str(self.records), "messages"], check=True)
+
+    def watch(self, group: str, command: list) -> dict[str, float]:
+        """Runs until the group has committed the whole input; the rate counts from the first commit
+        seen. Every message must have been called once."""
+        self.provider.forget()
+        process = subprocess.Popen(command, env={**os.environ, "MILL_SEND_SENDGRID_KEY": "SG.bench"})
+        consumer = Consumer({"bootstrap.servers": self.env["BROKERS"], "group.id": group,
+                             "isolation.level": "read_uncommitted"})
+        parts = [TopicPartition(IN, p) for p in range(PARTITIONS)]
+        first, begun = None, time.monotonic()
+        try:
+            while True:
+                try:
+                    done = sum(max(p.offset, 0) for p in consumer.committed(parts, 10))
+                except KafkaException:
+                    done = 0
+                now = time.monotonic()
+                if first is None and done:
+                    first = (now, done, cpu_s(process.pid))
+                if done >= self.records:
+                    break
+                if process.poll() is not None or now - begun > LIMIT_S:
+                    raise SystemExit(f"bench: {command[0]} ended or hangs at {done} messages")
+                time.sleep(0.05)
+            mails, seconds = done - first[1], now - first[0]
+            cpu, rss = cpu_s(process.pid) - first[2], peak_mb(process.pid)
+        finally:
+            consumer.close()
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        calls = self.provider.calls()
+        if len(calls) != self.records or set(calls.values()) != {1}:
+            raise SystemExit(f"bench: {len(calls)} of {self.records} called, "
+                             f"{sum(n > 1 for n in calls.values())} of them twice")
+        return {"rate": mails / seconds, "cpu_us": cpu / mails * 1e6, "rss": rss}
+
+    def bare(self) -> dict[str, float]:
+        group = f"bench-bare{next(self.number)}"
+        return self.watch(group, [
+            self.tree / "bench/bare_send", self.env["BROKERS"], self.env["REGISTRY"], IN, group,
+            self.provider.url, self.default["concurrency"], str(BATCH)])
+
+    def stage(self) -> dict[str, float]:
+        n = next(self.number)
+        name = {k: f"bench.{k}{n}" for k in ("ledger", "status", "cancellations", "pauses",
+                                             "failures", "retry", "delay")}
+        self.create(*(name[k] for k in ("status", "failures", "retry", "delay")))
+        self.create(name["ledger"], name["cancellations"], config=COMPACT)
+        self.create(name["pauses"], config=COMPACT, partitions=1)
+        delays = [x for tier in ("1s", "10s", "1m", "10m", "1h", "1d")
+                  for x in (f"--out.delay-{tier}", name["delay"])]
+        group = f"bench-send{n}"
+        with tempfile.TemporaryDirectory() as state:
+            return self.watch(group, [
+                self.tree / "bin/mill-send", "--brokers", self.env["BROKERS"],
+                "--registry", self.env["REGISTRY"], "--group", group, "--in.messages", IN,
+                "--in.cancellations", name["cancellations"], "--out.ledger", name["ledger"],
+                "--out.status", name["status"], *delays, "--table.ledger", name["ledger"],
+                "--table.cancellations", name["cancellations"], "--table.pauses", name["pauses"],
+                "--failures-topic", name["failures"], "--retry-topic", name["retry"],
+                "--state-dir", state, "--sendgrid-url", self.provider.url, "--log-level", "warn"])
+
+
+def run(tree: Path, records: int, keep: bool) -> bool:
+    provider = Provider(tree)
+    try:
+        with instance("bench-send", "broker,registry", keep, {}) as env:
+            bench = Bench(tree, env, records, provider)
+            bench.load()
+            pairs = []
+            for i in range(PAIRS):
+                bare, stage = bench.bare(), bench.stage()
+                pairs.append((bare, stage))
+                say(f"pair {i + 1}: no ledger {bare['rate']:.0f}/s ({bare['cpu_us']:.0f} µs a mail), "
+                    f"send {stage['rate']:.0f}/s ({stage['cpu_us']:.0f} µs a mail)")
+    finally:
+        provider.stop()
+    rate = statistics.median(s["rate"] for _, s in pairs)
+    median = {k: [statistics.median(p[i][k] for p in pairs) for i in (0, 1)]
+              for k in ("cpu_us", "rss")}
+    report("send", rate, "mails/s", statistics.median(b["rate"] for b, _ in pairs),
+           statistics.median(s["rate"] / b["rate"] for b, s in pairs),
+           median["cpu_us"][1] * records / 1e6, median["rss"][1], latency_ms=LATENCY_MS,
+           cpu_us_a_mail=round(median["cpu_us"][1]), bare_cpu_us_a_mail=round(median["cpu_us"][0]),
+           bare_rss_mb=round(median["rss"][0], 1))
+    return rate >= GATE

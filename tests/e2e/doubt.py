@@ -1,0 +1,140 @@
+"""Was it sent? A lost reply is UNKNOWN, an event settles it, else a person decides; nothing of this,
+and no replay, calls a provider twice. Cancellations get their one word."""
+import time
+import unittest
+from collections import Counter
+
+import lab
+
+WAIT_S = 12  # unknown-wait-ms, see stack.py
+SETTLED_S = 5
+
+
+def send_one(**more) -> str:
+    r = lab.post(lab.mail(**more))
+    assert r.status_code == 202, r.text
+    return r.json()["message_ids"][0]
+
+
+def records(topic: str, message: str) -> list:
+    """(record, decoded value) of one message, in order."""
+    found = [(m, lab.decode(m.value())) for m in lab.read(topic) if (m.key() or b"").startswith(
+        message.encode())]
+    return [(m, v) for m, v in found if v["message_id"] == message]
+
+
+def states(message: str) -> list[str]:
+    return [v["state"] for _, v in records("mail.status", message)]
+
+
+def letters(message: str) -> list[dict[str, str]]:
+    return [lab.headers(m) for m in lab.dead_letters() if m.key() == message.encode()]
+
+
+def lose_reply() -> None:
+    """The body arrives, the mail goes out, the connection ends without a word."""
+    lab.behave({"faults": [{"reset": "after_body", "accept": True}]})
+
+
+class Doubt(unittest.TestCase):
+    def setUp(self):
+        self.addCleanup(lab.behave, None)
+
+    def test_an_event_settles_it_within_seconds(self):
+        lose_reply()
+        message = send_one()
+        said = lab.wait_for("SENT by evidence", lambda: [
+            r for r in records("mail.status", message) if r[1]["reason"] == "settled by evidence"],
+            60, 0.5)
+        lab.behave(None)
+        proof = [r for r in records("mail.ledger", message) if r[1]["kind"] == "EVIDENCE"]
+        self.assertEqual(len(proof), 1)
+        came = min(v["received_at"] for _, v in records("mail.events", message)).timestamp()
+        for m in (said[0][0], proof[0][0]):
+            took = m.timestamp()[1] / 1000 - came
+            print(f"settled {took:.2f} s after its event came", flush=True)
+            self.assertLess(took, SETTLED_S)
+        # It comes back from its wait, is found settled, and ends there.
+        time.sleep(WAIT_S + 8)
+        self.assertEqual(letters(message), [])
+        self.assertEqual(lab.calls().get(message), 1)
+        got = states(message)
+        self.assertLessEqual(Counter(got)["UNKNOWN"], 1)
+        self.assertLess(got.index("SENT"), got.index("DELIVERED"))
+
+    def test_without_an_event_it_is_held_and_a_redrive_calls_nobody(self):
+        lose_reply()
+        message = send_one(to="silent@example.org")
+        lab.wait_for("UNKNOWN", lambda: "UNKNOWN" in states(message), 60, 0.5)
+        lab.behave(None)
+        found = lab.wait_for("dead letter", lambda: letters(message), WAIT_S + 60, 1)
+        self.assertEqual(found[0]["mill.class"], "unknown")
+        self.assertEqual(Counter(states(message))["UNKNOWN"], 1)
+        self.assertEqual(states(message)[-1], "HELD")
+
+        lab.sendmill("dlq", "redrive", "--class", "unknown", "--yes")
+        found = lab.wait_for("second dead letter", lambda: letters(message)[1:], 60, 1)
+        self.assertEqual(found[0]["mill.redrives"], "1")
+        self.assertEqual(lab.calls().get(message), 1)
+
+        # Its event after all, late: the next redrive finds it settled.
+        number = lab._registry("/subjects/mail.callbacks.events-value/versions/latest")["id"]
+        event = {"message_id": message, "provider": "sendgrid", "received_at": int(time.time() * 1e6),
+                 "raw": '{"event":"delivered","timestamp":%d}' % time.time(), "index": 0,
+                 "callback_topic": "mail.callbacks", "callback_partition": 0, "callback_offset": 0}
+        partition = records("mail.messages", message)[0][0].partition()
+        lab.produce("mail.callbacks.events", [
+            (message.encode(), lab.encode(number, lab.schema("callback_event"), event))], partition)
+        lab.wait_for("SENT by evidence", lambda: "SENT" in states(message), 60, 0.5)
+        lab.sendmill("dlq", "redrive", "--class", "unknown", "--yes")
+        time.sleep(8)
+        self.assertEqual(len(letters(message)), 2)
+        self.assertEqual(lab.calls().get(message), 1)
+
+    def test_resend_is_the_next_attempt(self):
+        lab.behave({"faults": [{"reset": "after_body", "accept": True, "times": 1}]})
+        message = send_one(to="silent@example.org", on_unknown="resend")
+        lab.wait_for("second call", lambda: lab.calls().get(message) == 2, WAIT_S + 60, 1)
+        lab.wait_for("SENT", lambda: states(message)[-1:] == ["SENT"], 30, 0.5)
+        self.assertEqual(letters(message), [])
+
+
+class Cancel(unittest.TestCase):
+    def delete(self, message: str) -> None:
+        r = lab.HTTP.delete(lab.ENV["INGEST"] + "/v1/mail/" + message, timeout=30)
+        self.assertEqual(r.status_code, 202, r.text)
+
+    def test_before_its_time(self):
+        at = time.time() + 15
+        message = send_one(send_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)))
+        lab.wait_for("SCHEDULED", lambda: "SCHEDULED" in states(message), 60, 0.5)
+        self.delete(message)
+        lab.wait_for("CANCELLED", lambda: "CANCELLED" in states(message), 60, 1)
+        self.assertNotIn(message, lab.calls())
+
+    def test_too_late(self):
+        message = send_one()
+        lab.wait_for("SENT", lambda: "SENT" in states(message), 60, 0.5)
+        self.delete(message.split("/")[0])
+        lab.wait_for("TOO_LATE", lambda: "TOO_LATE" in states(message), 60, 0.5)
+        self.assertNotIn("CANCELLED", states(message))
+        self.assertEqual(lab.calls().get(message), 1)
+
+
+class Replay(unittest.TestCase):
+    def test_all_requests_again_call_nobody(self):
+        for _ in range(20):
+            send_one()
+        requests = lab.read("mail.requests")
+        lab.wait_for("quiet", lambda: len(lab.read("mail.messages")) >= len(requests), 60, 1)
+        time.sleep(WAIT_S + 10)  # what is in doubt or waits for its send_at has had its turn
+        calls, messages = lab.calls(), len(lab.read("mail.messages"))
+        lab.produce("mail.requests", [(m.key(), m.value()) for m in requests])
+        lab.wait_for("every message a second time", lambda: len(
+            lab.read("mail.messages")) >= messages + len(requests) - 1, 120, 1)
+        time.sleep(8)
+        self.assertEqual(lab.calls(), calls)
+
+
+if __name__ == "__main__":
+    lab.main()
