@@ -8,13 +8,14 @@
 #include "kafka/admin.h"
 #include "letter.h"
 #include "move.h"
+#include "retry.h"
 #include "scan.h"
 #include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS_MAX = 64, TARGETS_MAX = 32, TIMEOUT_MS = 10000, NAME_MAX_BYTES = 64 };
+enum { ROWS_MAX = 64, TARGETS_MAX = 32, TIMEOUT_MS = 10000, NAME_BYTES = RETRY_STAGE_BYTES };
 
 enum fate { FATE_GO, FATE_BEFORE, FATE_NO_STAGE, FATE_CUT, FATES };
 static const char *const fates[FATES] = {
@@ -26,15 +27,9 @@ static const char *const fates[FATES] = {
 
 /** A line of the count. */
 struct redrive_row {
-    char cls[NAME_MAX_BYTES], stage[NAME_MAX_BYTES];
+    char cls[NAME_BYTES], stage[NAME_BYTES];
     enum fate fate;
     uint64_t n;
-};
-
-/** The retry topic of a stage. */
-struct redrive_target {
-    char stage[NAME_MAX_BYTES], topic[NAME_MAX_BYTES + 16];
-    int32_t partitions; /**< 0 = there is none */
 };
 
 struct redrive {
@@ -44,7 +39,7 @@ struct redrive {
     char topic_id[37];
     struct letter_place *marks; /**< sorted: dead letters that were redriven before */
     size_t marks_n, marks_size;
-    struct redrive_target targets[TARGETS_MAX];
+    struct retry_topic targets[TARGETS_MAX];
     size_t targets_n;
     struct redrive_row rows[ROWS_MAX];
     size_t rows_n;
@@ -100,31 +95,29 @@ static enum mill_code redrive_marks(struct redrive *r)
 
 /* ---- where they go ---- */
 
-static const struct redrive_target *redrive_target(struct redrive *r, struct mill_str stage)
+static const struct retry_topic *redrive_target(struct redrive *r, struct mill_str stage)
 {
-    struct redrive_target *t;
-    struct mill_topic topic;
+    struct retry_topic *t = &r->targets[r->targets_n];
     struct mill_err err = {0};
+    enum mill_code code;
 
     for (size_t i = 0; i < r->targets_n; i++)
         if (mill_str_is(stage, r->targets[i].stage))
             return &r->targets[i];
-    if (!stage.n || stage.n >= NAME_MAX_BYTES || r->targets_n == TARGETS_MAX)
+    if (r->targets_n == TARGETS_MAX)
         return NULL;
-    t = &r->targets[r->targets_n++];
-    mill_str_cut(stage, t->stage, sizeof t->stage);
-    snprintf(t->topic, sizeof t->topic, "mail.retry.%.*s", MILL_FMT(stage));
-    if (!mill_admin_topic(r->admin, t->topic, &topic, &err))
-        t->partitions = topic.partitions;
-    else if (err.code != MILL_E_NOENT) { /* not known is not the same as not there */
-        r->code = mill_fail(&r->err, err.code, err.where, "%s", err.text);
+    code = retry_topic_find(r->admin, stage, t, &err);
+    r->targets_n += t->stage[0] != 0;
+    if (code && code != MILL_E_NOENT) { /* not known is not the same as not there */
+        r->code = code;
+        r->err = err;
         r->scan.stop = true;
     }
     return t;
 }
 
 static enum fate redrive_fate(struct redrive *r, const struct mill_record *in,
-                              const struct letter *l, const struct redrive_target **target)
+                              const struct letter *l, const struct retry_topic **target)
 {
     const struct letter_place here = {in->partition, in->offset};
 
@@ -161,7 +154,7 @@ static void redrive_add(struct redrive *r, const struct letter *l, enum fate fat
 static bool redrive_count_each(void *arg, const struct mill_record *in)
 {
     struct redrive *r = arg;
-    const struct redrive_target *target;
+    const struct retry_topic *target;
     struct letter l = letter_of(in);
 
     if (!letter_wanted(&r->filter, in, &l))
@@ -172,7 +165,7 @@ static bool redrive_count_each(void *arg, const struct mill_record *in)
 
 static void redrive_print_row(struct redrive *r, const struct redrive_row *row)
 {
-    char target[NAME_MAX_BYTES + 16] = "";
+    char target[NAME_BYTES + 16] = "";
 
     if (row->fate == FATE_GO)
         snprintf(target, sizeof target, "mail.retry.%s", row->stage);
@@ -212,7 +205,7 @@ static enum mill_code redrive_count(struct redrive *r)
 /* ---- moving ---- */
 
 static enum mill_code redrive_one(struct redrive *r, const struct mill_record *in,
-                                  const struct letter *l, const struct redrive_target *t)
+                                  const struct letter *l, const struct retry_topic *t)
 {
     struct mill_pair *h = mill_arena_calloc(&r->mem, in->headers.n + LETTER_OWN_HEADERS, sizeof *h);
     struct mill_str key =
@@ -238,7 +231,7 @@ static enum mill_code redrive_one(struct redrive *r, const struct mill_record *i
 static bool redrive_move_each(void *arg, const struct mill_record *in)
 {
     struct redrive *r = arg;
-    const struct redrive_target *target;
+    const struct retry_topic *target;
     struct letter l = letter_of(in);
 
     r->code = move_tick(&r->move, &r->err);

@@ -4,200 +4,16 @@
  * came from, as they were: with their mill.origin, or the one that their place gives, so that every
  * id comes out the same, and what was mailed is known as mailed. Where the run has come to stands
  * in mail.moves, in the transaction of the records: a run that died goes on where it was. */
+#include "replay.h"
 #include "ask.h"
 #include "base/clock.h"
-#include "kafka/admin.h"
-#include "kafka/reader.h"
 #include "letter.h"
-#include "move.h"
-#include "scan.h"
 #include "text.h"
-#include "topology.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STAGES_MAX = 16, TIMEOUT_MS = 10000, NAME_BYTES = 250, PARTITIONS_MAX = 10000 };
-
-/** A stage that gets the records. */
-struct replay_stage {
-    char name[64], topic[NAME_BYTES]; /**< its retry topic */
-};
-
-struct replay {
-    struct cli *cli;
-    struct topology topology;
-    struct mill_admin *admin;
-    char topic[NAME_BYTES], topic_id[37], run[MILL_UUID_TEXT];
-    struct mill_arena names; /**< texts of a resumed run */
-    struct mill_str listed;  /**< stages, with commas between */
-    struct replay_stage stages[STAGES_MAX];
-    size_t stages_n;
-    struct scan scan;
-    struct scan_bounds bounds; /**< from: the next one to go */
-    bool *touched;             /**< of a partition: gone on since the last commit */
-    struct move move;
-    struct mill_arena mem; /**< of one record */
-    enum mill_code code;   /**< of a callback */
-    struct mill_err err;
-};
-
-/* ---- to which stages ---- */
-
-static enum mill_code replay_stage_add(struct replay *r, struct mill_str name, int32_t partitions)
-{
-    struct replay_stage *s = &r->stages[r->stages_n];
-    struct mill_topic t;
-    enum mill_code code;
-
-    if (r->stages_n == STAGES_MAX || name.n >= sizeof s->name)
-        return mill_fail(&r->err, MILL_E_CONFIG, "stage", "too many, or too long a name");
-    mill_str_cut(name, s->name, sizeof s->name);
-    snprintf(s->topic, sizeof s->topic, "mail.retry.%.*s", MILL_FMT(name));
-    code = mill_admin_topic(r->admin, s->topic, &t, &r->err);
-    if (code == MILL_E_NOENT)
-        return mill_fail(&r->err, code, s->topic, "is not there: nothing can be sent to %s alone",
-                         s->name);
-    if (code)
-        return code;
-    if (t.partitions != partitions)
-        return mill_fail(&r->err, MILL_E_CONFIG, s->topic,
-                         "has %d partitions, %s has %d: a record could meet another of its mail",
-                         t.partitions, r->topic, partitions);
-    r->stages_n++;
-    return MILL_OK;
-}
-
-/* --stage, else all stages that read the topic. */
-static enum mill_code replay_stages_find(struct replay *r)
-{
-    const char *readers[STAGES_MAX];
-    size_t n = topology_readers(&r->topology, r->topic, readers, STAGES_MAX);
-    struct mill_str list = mill_arena_printf(&r->names, "%s", ""), rest;
-
-    for (size_t i = 0; i < n && i < STAGES_MAX; i++)
-        list =
-            mill_arena_printf(&r->names, "%s%s%s", list.p ? list.p : "", i ? "," : "", readers[i]);
-    if (!n)
-        return mill_fail(&r->err, MILL_E_NOENT, r->topic, "no stage of the topology reads it");
-    if (!list.p)
-        return mill_fail(&r->err, MILL_E_NOMEM, r->topic, "out of memory");
-    r->listed = r->cli->conf.stage ? mill_str(r->cli->conf.stage) : list;
-    for (rest = r->listed; rest.n;) {
-        struct mill_str name = mill_str_trim(mill_str_take(&rest, ','));
-        size_t i = 0;
-        while (i < n && i < STAGES_MAX && !mill_str_is(name, readers[i]))
-            i++;
-        if (i >= n || i >= STAGES_MAX)
-            return mill_fail(&r->err, MILL_E_NOENT, "stage", "%.*s does not read %s; %s does",
-                             MILL_FMT(name), r->topic, list.p);
-    }
-    return MILL_OK;
-}
-
-static enum mill_code replay_stages(struct replay *r, int32_t partitions)
-{
-    struct mill_str rest = r->listed;
-    enum mill_code code = MILL_OK;
-
-    while (!code && rest.n)
-        code = replay_stage_add(r, mill_str_trim(mill_str_take(&rest, ',')), partitions);
-    return code;
-}
-
-/* ---- a new run, or one that goes on ---- */
-
-static void replay_marked(void *arg, const struct mill_move *mark)
-{
-    struct replay *r = arg;
-    struct scan_bound *v;
-
-    if (mark->kind != MILL_MOVE_REPLAY || !mill_str_is(mark->run, r->run) || mark->partition < 0 ||
-        mark->partition >= PARTITIONS_MAX || !mark->until.has || r->code)
-        return;
-    if (mark->partition >= r->bounds.n) {
-        v = realloc(r->bounds.v, (size_t)(mark->partition + 1) * sizeof *v);
-        if (!v) {
-            r->code = mill_fail(&r->err, MILL_E_NOMEM, MOVE_TOPIC, "out of memory");
-            return;
-        }
-        for (int64_t p = r->bounds.n; p <= mark->partition; p++)
-            v[p] = (struct scan_bound){0, 0};
-        r->bounds.v = v;
-        r->bounds.n = (int32_t)mark->partition + 1;
-    }
-    r->bounds.v[mark->partition] = (struct scan_bound){mark->offset, mark->until.v};
-    mill_str_cut(mark->topic, r->topic, sizeof r->topic);
-    mill_str_cut(mark->topic_id, r->topic_id, sizeof r->topic_id);
-    if (!r->listed.p)
-        r->listed = mill_arena_dup(&r->names, mark->stages);
-}
-
-/* What a former run has left to do. */
-static enum mill_code replay_resumed(struct replay *r)
-{
-    enum mill_code code = moves_read(r->cli, replay_marked, r, &r->err);
-
-    if (!code)
-        code = r->code;
-    if (!code && !r->listed.p)
-        code =
-            mill_fail(&r->err, MILL_E_NOENT, "resume", "no run %s stands in " MOVE_TOPIC, r->run);
-    return code;
-}
-
-/* The log may have lost its oldest records since. */
-static enum mill_code replay_log_start(struct replay *r)
-{
-    struct mill_reader *reader = NULL;
-    enum mill_code code = mill_reader_new(&reader, &r->cli->kafka, &r->err);
-
-    for (int32_t p = 0; !code && p < r->bounds.n; p++) {
-        struct scan_bound *b = &r->bounds.v[p];
-        int64_t low, high;
-        if (b->from >= b->to)
-            continue;
-        code = mill_reader_marks(reader, r->topic, p, &low, &high, &r->err);
-        if (code || b->from >= low)
-            continue;
-        fprintf(stderr, "sendmill: %s/%d: offsets %lld to %lld are gone from the log\n", r->topic,
-                p, (long long)b->from, (long long)low);
-        b->from = low < b->to ? low : b->to;
-    }
-    mill_reader_free(reader);
-    return code;
-}
-
-static enum mill_code replay_begin(struct replay *r)
-{
-    struct mill_topic topic;
-    const char *resume = r->cli->conf.resume;
-    enum mill_code code = MILL_OK;
-
-    mill_str_cut(mill_str(resume ? resume : ""), r->run, sizeof r->run);
-    if (resume)
-        code = replay_resumed(r);
-    else if (!mill_uuid7(r->run))
-        code = mill_fail(&r->err, MILL_E_NOMEM, "run", "no random bytes");
-    if (!code)
-        code = mill_admin_topic(r->admin, r->topic, &topic, &r->err);
-    if (code)
-        return code;
-    if (!topic.id[0])
-        mill_str_cut(MILL_STR("-"), topic.id, sizeof topic.id);
-    if (resume && strcmp(topic.id, r->topic_id) != 0)
-        return mill_fail(&r->err, MILL_E_NOENT, r->topic, "is another topic of that name now");
-    memcpy(r->topic_id, topic.id, sizeof r->topic_id);
-    if (!resume)
-        code = replay_stages_find(r);
-    if (!code)
-        code = replay_stages(r, topic.partitions);
-    if (!code)
-        code =
-            resume ? replay_log_start(r) : scan_bounds_find(r->cli, &r->scan, &r->bounds, &r->err);
-    r->touched = code ? NULL : calloc((size_t)r->bounds.n + 1, sizeof *r->touched);
-    return code || r->touched ? code : mill_fail(&r->err, MILL_E_NOMEM, r->topic, "out of memory");
-}
+enum { TIMEOUT_MS = 10000 };
 
 /* ---- moving ---- */
 
@@ -287,9 +103,7 @@ static enum mill_code replay_move(struct replay *r, uint64_t of)
     r->move.arg = r;
     progress_begin(&r->move.progress, "replayed", of * r->stages_n);
     /* Once more, now that nobody else can go on with it. */
-    code = r->cli->conf.resume ? replay_resumed(r) : replay_first_marks(r);
-    if (!code && r->cli->conf.resume)
-        code = replay_log_start(r);
+    code = r->cli->conf.resume ? replay_left(r) : replay_first_marks(r);
     plan.v = code ? NULL : malloc((size_t)plan.n * sizeof *plan.v + 1);
     if (!code && !plan.v)
         code = mill_fail(&r->err, MILL_E_NOMEM, r->topic, "out of memory");
@@ -418,7 +232,7 @@ int cli_replay(struct cli *cli)
     if (!code)
         code = mill_admin_new(&r->admin, &cli->kafka, TIMEOUT_MS, &r->err);
     if (!code)
-        code = replay_begin(r);
+        code = replay_plan(r);
     rc = code ? cli_fail(&r->err) : cli_stopped() ? CLI_INTERRUPTED : replay_go(r);
 out:
     move_close(&r->move);

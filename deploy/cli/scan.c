@@ -2,9 +2,10 @@
 #include "scan.h"
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { WAIT_MS = 200 };
+enum { WAIT_MS = 200, PATIENCE_MS = 5000 };
 
 enum mill_code scan_range(const struct cli *cli, struct scan *scan, struct mill_err *err)
 {
@@ -93,12 +94,26 @@ static bool scan_over(const struct scan *s, struct mill_reader *r, const struct 
     return true;
 }
 
+/* What is not committed yet is waited for: said once, for it may take a minute. */
+static void scan_waits(const struct scan *s, bool got, int64_t *since_ms)
+{
+    int64_t now = mill_tick_ms();
+
+    if (got || !*since_ms) {
+        *since_ms = now;
+    } else if (s->range.to.kind != PLACE_NONE && now - *since_ms > PATIENCE_MS) {
+        fprintf(stderr, "sendmill: %s: waiting for a transaction that is open\n", s->topic);
+        *since_ms = INT64_MAX;
+    }
+}
+
 enum mill_code scan_run(struct cli *cli, struct scan *s, struct mill_err *err)
 {
     struct mill_reader *r = NULL;
     struct scan_bounds own = {0};
     const struct scan_bounds *b = s->bounds ? s->bounds : &own;
     uint64_t taken = 0;
+    int64_t since_ms = 0;
     enum mill_code code = mill_reader_new(&r, &cli->kafka, err);
 
     if (!code && !s->bounds)
@@ -109,6 +124,7 @@ enum mill_code scan_run(struct cli *cli, struct scan *s, struct mill_err *err)
         struct mill_record in;
         bool got;
         code = mill_reader_next(r, WAIT_MS, &in, &got, err);
+        scan_waits(s, got, &since_ms);
         if (code || !got || (b->v[in.partition].to >= 0 && in.offset >= b->v[in.partition].to))
             continue;
         if (s->each(s->arg, &in) && ++taken == s->count)

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WAIT_MS = 200, ROWS_MAX = 100000, LOOK_EVERY = 1000 };
+enum { WAIT_MS = 200, ROWS_MAX = 100000, LOOK_EVERY = 1000, PATIENCE_MS = 15000 };
 
 /** A topic, and the part of its one partition that is read. */
 struct trace_topic {
@@ -43,6 +43,7 @@ struct trace {
     size_t rows_n, rows_size;
     char origin[256]; /**< mill.origin of the first record that has one */
     bool request;     /**< the request was found */
+    bool part;        /**< not all could be read */
     struct mill_err err;
 };
 
@@ -148,6 +149,7 @@ static bool trace_through(const struct trace *t)
 static enum mill_code trace_read(struct trace *t)
 {
     enum mill_code code = MILL_OK;
+    int64_t since_ms = mill_tick_ms();
     struct mill_record in;
     bool got = true;
 
@@ -156,6 +158,13 @@ static enum mill_code trace_read(struct trace *t)
         if ((!got || n % LOOK_EVERY == 0) && trace_through(t))
             break;
         code = mill_reader_next(t->reader, WAIT_MS, &in, &got, &t->err);
+        if (got)
+            since_ms = mill_tick_ms();
+        if (mill_tick_ms() - since_ms > PATIENCE_MS) {
+            fputs("sendmill: what stands behind an open transaction is not shown\n", stderr);
+            t->part = true;
+            break;
+        }
         if (code || !got || !mailid_owns(&t->id, in.key))
             continue;
         for (size_t i = 0; i < t->topics_n; i++)
@@ -280,6 +289,8 @@ static int trace_run(struct trace *t)
     }
     if (cli_stopped())
         return CLI_INTERRUPTED;
+    if (t->part)
+        return MILL_EXIT_PARTIAL;
     if (!t->rows_n)
         fprintf(stderr, "sendmill: nothing of %s is found%s\n", cli->args[0],
                 cli->conf.from ? "" : " in the last 7 days; --from=start looks at everything");

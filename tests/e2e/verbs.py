@@ -5,11 +5,14 @@ everything calls no provider; a resend calls it once.
 """
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
 import unittest
 import uuid
+
+from confluent_kafka import Producer
 
 import lab
 
@@ -149,6 +152,63 @@ class Redrive(unittest.TestCase):
         self.assertEqual(codes[0], 0)
         back = keys_of("mail.retry.validate", {i.encode() for i in ids})
         self.assertEqual(sorted(back), sorted(i.encode() for i in ids))
+
+
+    def test_too_often_is_parked(self):
+        key = uuid.uuid4().hex
+        p = Producer({"bootstrap.servers": lab.ENV["BROKERS"]})
+        p.produce("mail.dlq", partition=1, key=key, value=b"junk", headers={
+            "mill.class": "poison", "mill.stage": "validate", "mill.redrives": "5",
+            "mill.origin": "x/1/2/3", "__connect.errors.topic": "mail.requests",
+            "__connect.errors.partition": "3", "__connect.errors.exception.message": "by a test"})
+        p.produce("mail.dlq", partition=1, key=key, value=b"junk",
+                  headers={"mill.class": "poison", "mill.stage": "delay"})
+        p.flush(30)
+        done = lab.sendmill("dlq", "redrive", "--reason", "by a test", "--from", "@-2m", "--yes")
+        self.assertIn("1 of 1 redriven", done.stdout)
+        back = [m for m in lab.read("mail.retry.validate") if m.key() == key.encode()]
+        self.assertEqual([(m.partition(), lab.headers(m)["mill.origin"]) for m in back],
+                         [(3, "x/1/2/3")])
+        parked = lab.wait_for("it is parked", lambda: [
+            m for m in lab.read("mail.parked") if m.key() == key.encode()], 60, 1)
+        self.assertEqual(lab.headers(parked[0])["mill.redrives"], "6")
+        # No stage takes it back: said, counted, left alone.
+        stays = lab.sendmill("dlq", "redrive", "--stage", "delay", "--yes", check=False)
+        self.assertEqual(stays.returncode, 1)
+        self.assertIn("no retry topic", stays.stdout)
+
+
+class Asked(unittest.TestCase):
+    """On a terminal a verb that does harm asks; the answer decides."""
+
+    def answer(self, text: str, *args: str) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        p = subprocess.Popen([lab.BUILD / "bin/sendmill", *args], env={**os.environ, **lab.ENV},
+                             cwd=lab.ROOT, stdin=theirs, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True)
+        os.write(ours, text.encode())
+        out, _ = p.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        return p.returncode, out
+
+    def test_yes_or_no(self):
+        for text, code in (("n\n", 3), ("\n", 3), ("yess\n", 3), ("y\n", 0)):
+            with self.subTest(text):
+                got, out = self.answer(text, "replay", "mail.requests", "--from", "-1")
+                self.assertEqual(got, code, out)
+                self.assertIn("Go on? [y/N]", out)
+                self.assertEqual("replayed" in out, code == 0)
+
+    def test_the_number_of_mails(self):
+        message = send_one()
+        called(message)
+        for text, code in (("y\n", 3), ("2\n", 3), ("1\n", 0)):
+            with self.subTest(text):
+                got, out = self.answer(text, "resend", message)
+                self.assertEqual(got, code, out)
+                self.assertIn("AGAIN", out)
+        self.assertEqual(called(message, 2), 2)
 
 
 class Replay(unittest.TestCase):
