@@ -72,10 +72,9 @@ static void app_refuse(void *arg, unsigned status, const char *detail, struct mi
 
     if (r.problem == PROBLEM_TOO_LARGE) {
         snprintf(text, sizeof text,
-                 "one mail or callback is at most %llu bytes (%g MiB), the record limit; a batch "
-                 "at most %llu bytes",
+                 "one mail is at most %llu bytes (%g MiB), a callback %llu, a batch %llu",
+                 (unsigned long long)app->mail_max_bytes, (double)app->mail_max_bytes / (1 << 20),
                  (unsigned long long)app->conf->record_max_bytes,
-                 (double)app->conf->record_max_bytes / (1 << 20),
                  (unsigned long long)app->conf->batch_max_bytes);
         r.detail = mill_str(text);
     }
@@ -173,7 +172,7 @@ static enum mill_code app_serve(struct ingest *app, struct mill_err *err)
 {
     const struct ingest_conf *c = app->conf;
     const struct mill_route routes[] = {
-        {"POST", "/v1/mail", ingest_mail_post, c->record_max_bytes},
+        {"POST", "/v1/mail", ingest_mail_post, app->mail_max_bytes},
         {"POST", "/v1/mail/batch", ingest_batch_post, c->batch_max_bytes},
         {"DELETE", "/v1/mail/*", ingest_mail_delete, 0},
         {"POST", "/v1/callbacks/sendgrid", ingest_callback_post, c->record_max_bytes},
@@ -276,6 +275,31 @@ static enum mill_code app_keys(struct ingest *app, struct mill_err *err)
     return rc || app->keys ? rc : mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory");
 }
 
+static enum mill_code app_blobs(struct ingest *app, struct mill_err *err)
+{
+    const struct ingest_conf *c = app->conf;
+    const struct ingest_blobs_conf conf = {.s3 = c->s3,
+                                           .inline_max_bytes = c->inline_max_bytes,
+                                           .room_bytes = c->record_max_bytes / 2};
+
+    app->mail_max_bytes = c->record_max_bytes;
+    if (!c->s3.bucket)
+        return MILL_OK;
+    app->mail_max_bytes = c->mail_max_bytes;
+    app->large = ingest_later_new(APP_LATER_MAX, c->large_threads);
+    return app->large ? ingest_blobs_new(&app->blobs, &conf, app->metrics, err)
+                      : mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory or threads");
+}
+
+static enum mill_code app_check_s3(const struct ingest_conf *conf, struct mill_err *err)
+{
+    struct mill_s3 *s3 = NULL;
+    enum mill_code rc = conf->s3.bucket ? mill_s3_open(&s3, &conf->s3, err) : MILL_OK;
+
+    mill_s3_free(s3);
+    return rc;
+}
+
 enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err *err)
 {
     struct ingest_secrets secrets;
@@ -287,6 +311,8 @@ enum mill_code ingest_app_check(const struct ingest_conf *conf, struct mill_err 
         rc = mill_common_check(&conf->common, &level, err);
     if (!rc && !conf->tls_cert != !conf->tls_key)
         rc = mill_fail(err, MILL_E_CONFIG, "tls-cert", "certificate and key go together");
+    if (!rc)
+        rc = app_check_s3(conf, err);
     if (!rc)
         rc = ingest_credentials_load(&credentials, conf->credentials, err);
     ingest_credentials_release(&credentials);
@@ -307,7 +333,7 @@ enum mill_code ingest_app_start(struct ingest **out, const struct ingest_conf *c
     ingest_rate_init(&app->unsubscribes, conf->unsubscribe_rate);
     app->metrics = mill_metrics_new(ingest_metrics, "ingest");
     app->quota = ingest_quota_new(conf->tenant_max);
-    app->later = ingest_later_new(APP_LATER_MAX);
+    app->later = ingest_later_new(APP_LATER_MAX, 1);
     rc = app->metrics && app->quota && app->later
              ? MILL_OK
              : mill_fail(err, MILL_E_NOMEM, "ingest", "out of memory or threads");
@@ -319,6 +345,8 @@ enum mill_code ingest_app_start(struct ingest **out, const struct ingest_conf *c
         rc = app_publisher(app, err);
     if (!rc)
         rc = app_keys(app, err);
+    if (!rc)
+        rc = app_blobs(app, err);
     if (!rc)
         rc = app_serve(app, err);
     if (rc) {
@@ -359,6 +387,8 @@ void ingest_app_stop(struct ingest *app)
     mill_server_stop(app->server);
     mill_server_stop(app->status);
     ingest_later_free(app->later);
+    ingest_later_free(app->large);
+    ingest_blobs_free(app->blobs);
     ingest_publisher_free(app->publisher);
     ingest_keys_free(app->keys);
     mill_table_stop(app->used_keys);

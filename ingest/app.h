@@ -9,6 +9,7 @@
 #define INGEST_APP_H
 
 #include "auth.h"
+#include "blobs.h"
 #include "conf.h"
 #include "keys.h"
 #include "later.h"
@@ -27,7 +28,10 @@ struct ingest {
     struct mill_table *used_keys; /**< mail.idempotency */
     struct ingest_keys *keys;
     struct ingest_quota *quota;
-    struct ingest_later *later;
+    struct ingest_later *later; /**< password hashes */
+    struct ingest_later *large; /**< mails that may have to go to S3; NULL without a bucket */
+    struct ingest_blobs *blobs; /**< NULL without a bucket */
+    uint64_t mail_max_bytes;    /**< of one mail's body */
     struct mill_metrics *metrics;
     struct mill_server *server, *status; /**< status may be NULL */
     struct ingest_secrets secrets;

@@ -4,6 +4,8 @@
  */
 #include "conf.h"
 
+#include "later.h"
+
 #include <stddef.h>
 
 #define AT(member) offsetof(struct ingest_conf, member)
@@ -117,6 +119,28 @@ const struct mill_opt ingest_opts[] = {
      .min = 1024,
      .max = UINT64_C(64) << 20,
      .help = "of one mail or callback, as it comes and as a record"},
+    MILL_S3_OPT_ROWS(struct ingest_conf, s3, 0),
+    {.name = "attachment-inline-max",
+     .type = MILL_OPT_BYTES,
+     .off = AT(inline_max_bytes),
+     .def = "256KiB",
+     .max = UINT64_C(64) << 20,
+     .help = "larger attachments go to S3 and travel by reference; without s3-bucket all travel in "
+             "the record"},
+    {.name = "mail-max-bytes",
+     .type = MILL_OPT_BYTES,
+     .off = AT(mail_max_bytes),
+     .def = "41MiB",
+     .min = 1024,
+     .max = UINT64_C(128) << 20,
+     .help = "of one mail's body where s3-bucket is set, else record-max-bytes"},
+    {.name = "large-threads",
+     .type = MILL_OPT_U32,
+     .off = AT(large_threads),
+     .def = "4",
+     .min = 1,
+     .max = INGEST_LATER_THREADS,
+     .help = "threads for bodies over attachment-inline-max, and so of uploads at a time"},
     {.name = "batch-max-bytes",
      .type = MILL_OPT_BYTES,
      .off = AT(batch_max_bytes),

@@ -6,6 +6,7 @@
 #define INGEST_CONF_H
 
 #include "kafka/common.h"
+#include "net/s3_opts.h"
 
 struct ingest_conf {
     struct mill_common common;                /**< as every program has them */
@@ -16,11 +17,13 @@ struct ingest_conf {
     const char *sendgrid_keys;    /**< comma list of base64 keys */
     const char *mailgun_keys;     /**< signing keys, by comma or line */
     const char *unsubscribe_keys; /**< by comma or line; the first signs */
+    struct mill_s3_opts s3;       /**< no bucket: no attachments by reference */
     bool deliverable_only, require_key;
     uint64_t record_max_bytes, batch_max_bytes, in_flight_max_bytes, ack_timeout_ms;
     uint64_t mailgun_max_age_ms, key_lifetime_ms, table_max_bytes;
+    uint64_t mail_max_bytes, inline_max_bytes;
     uint32_t connections_max, connections_per_ip, tenant_max, threads, idle_timeout_s;
-    uint32_t unsubscribe_rate;
+    uint32_t unsubscribe_rate, large_threads;
 };
 
 /** All but `common`, which mill_client_opts and mill_common_opts fill; ends with {0}. */

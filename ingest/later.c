@@ -1,6 +1,6 @@
 /**
  * @file later.c
- * @brief A ring of jobs and the thread that runs them.
+ * @brief A ring of jobs and the threads that run them.
  */
 #include "later.h"
 
@@ -13,7 +13,8 @@ struct later_job {
 };
 
 struct ingest_later {
-    pthread_t thread;
+    pthread_t threads[INGEST_LATER_THREADS];
+    size_t threads_n;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stop;
@@ -42,7 +43,7 @@ static void *later_main(void *arg)
     return NULL;
 }
 
-struct ingest_later *ingest_later_new(size_t queue_max)
+struct ingest_later *ingest_later_new(size_t queue_max, uint32_t threads)
 {
     struct ingest_later *l = calloc(1, sizeof *l + queue_max * sizeof *l->jobs);
 
@@ -51,11 +52,12 @@ struct ingest_later *ingest_later_new(size_t queue_max)
     l->size = queue_max;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->wake, NULL);
-    if (pthread_create(&l->thread, NULL, later_main, l)) {
-        pthread_cond_destroy(&l->wake);
-        pthread_mutex_destroy(&l->lock);
-        free(l);
-        return NULL;
+    while (l->threads_n < threads && l->threads_n < INGEST_LATER_THREADS) {
+        if (pthread_create(&l->threads[l->threads_n], NULL, later_main, l)) {
+            ingest_later_free(l);
+            return NULL;
+        }
+        l->threads_n++;
     }
     return l;
 }
@@ -66,9 +68,10 @@ void ingest_later_free(struct ingest_later *l)
         return;
     pthread_mutex_lock(&l->lock);
     l->stop = true;
-    pthread_cond_signal(&l->wake);
+    pthread_cond_broadcast(&l->wake);
     pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
+    while (l->threads_n)
+        pthread_join(l->threads[--l->threads_n], NULL);
     pthread_cond_destroy(&l->wake);
     pthread_mutex_destroy(&l->lock);
     free(l);

@@ -19,12 +19,13 @@ void ingest_limits_get(void *arg, struct mill_exchange *x)
     mill_buf_init(&body, LIMITS_BYTES);
     mill_buf_printf(&body,
                     "{\"mail\":{\"body_max_bytes\":%llu,\"record_max_bytes\":%llu,"
+                    "\"attachments_by_reference\":%s,"
                     "\"with_attachments_max_bytes\":%d,\"recipients_max\":%d,"
                     "\"categories_max\":%d,\"headers_max\":%d,\"metadata_max_bytes\":%d,"
                     "\"send_at_ahead_max_s\":%d},",
-                    (unsigned long long)c->record_max_bytes,
-                    (unsigned long long)c->record_max_bytes, MILL_MAIL_BYTES_MAX,
-                    MILL_RECIPIENTS_MAX, MILL_CATEGORIES_MAX, MILL_HEADERS_MAX,
+                    (unsigned long long)app->mail_max_bytes,
+                    (unsigned long long)c->record_max_bytes, app->blobs ? "true" : "false",
+                    MILL_MAIL_BYTES_MAX, MILL_RECIPIENTS_MAX, MILL_CATEGORIES_MAX, MILL_HEADERS_MAX,
                     MILL_CUSTOM_BYTES_MAX, LIMITS_AHEAD_S);
     mill_buf_printf(&body,
                     "\"batch\":{\"body_max_bytes\":%llu,\"items_max\":%d},"

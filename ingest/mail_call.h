@@ -17,6 +17,7 @@
 struct mail_item {
     struct ingest_ticket ticket, key_ticket;
     struct mail_call *call;
+    struct mill_str text;     /**< JSON */
     char id[MILL_UUID_TEXT];  /**< the request's */
     char key[MILL_UUID_TEXT]; /**< the Idempotency-Key's id; "" = none was sent */
     char fingerprint[MILL_FINGERPRINT_SIZE];
@@ -33,6 +34,7 @@ struct mail_item {
 struct mail_call {
     struct ingest_caller by; /**< first: run gets it back */
     bool batch;
+    bool store_away; /**< S3 took an attachment of an earlier item not */
     enum ingest_media media;
     char key[INGEST_KEY_MAX + 1]; /**< "" = none was sent */
     struct ingest_trace trace;
@@ -43,7 +45,7 @@ struct mail_call {
 };
 
 /** @brief Judge one item and hand it to the broker; what is wrong with it is in the item. */
-void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text);
+void ingest_mail_item(struct mail_item *item, size_t index);
 /** @brief One item, or we ourselves, need the call no longer; the last one answers. @thread any */
 void ingest_mail_settle(struct mail_call *call);
 

@@ -21,14 +21,20 @@ static void mail_wrong(struct mail_item *item, enum ingest_problem p, struct mil
     item->detail = detail;
 }
 
-static void mail_too_large(struct mail_item *item)
+static void mail_too_large(struct mail_item *item, const char *what, uint64_t max)
 {
-    uint64_t max = item->call->by.app->conf->record_max_bytes;
-
     mail_wrong(item, PROBLEM_TOO_LARGE,
                mill_arena_printf(mill_exchange_arena(item->call->by.x),
-                                 "the mail is over the record limit of %llu bytes (%g MiB)",
+                                 "the mail is over the %s of %llu bytes (%g MiB)", what,
                                  (unsigned long long)max, (double)max / (1 << 20)));
+}
+
+/* Of a body, before anything of it goes to S3; without S3 it is the record's. */
+static void mail_body_too_large(struct mail_item *item)
+{
+    const struct ingest *app = item->call->by.app;
+
+    mail_too_large(item, app->blobs ? "mail limit" : "record limit", app->mail_max_bytes);
 }
 
 static void mail_settled(struct mail_item *item)
@@ -112,7 +118,7 @@ static void mail_queue(struct mail_item *item, const struct mill_request *reques
     if (rc == INGEST_QUEUED) /* item may be answered already: hands off */
         return;
     if (rc == INGEST_TOO_LARGE) {
-        mail_too_large(item);
+        mail_too_large(item, "record limit", call->by.app->conf->record_max_bytes);
     } else if (rc == INGEST_AWAY) {
         const char *why = ingest_why(call->by.app);
         mail_wrong(item, PROBLEM_UNAVAILABLE, mill_str(why ? why : "too much is waiting"));
@@ -207,7 +213,8 @@ static bool mail_read(struct mail_item *item, const json_t *json, struct mill_ar
         mill_log_err(MILL_ERROR, "request_not_read", &err);
         mail_wrong(item, PROBLEM_INTERNAL, (struct mill_str){0});
     } else if (faults.too_large) {
-        mail_too_large(item);
+        mail_too_large(item, "limit of a mail with its attachments as base64,",
+                       MILL_MAIL_BYTES_MAX);
     } else {
         mail_take_faults(item, &faults);
     }
@@ -235,7 +242,28 @@ static bool mail_judge(struct mail_item *item, const json_t *json, struct mill_a
     return !replayed;
 }
 
-void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text)
+/* Large attachments to S3. On failure nothing is written to the broker. */
+static bool mail_store(struct mail_item *item, struct mill_request *request,
+                       struct mill_arena *arena)
+{
+    struct mail_call *call = item->call;
+    struct mill_err err = {0};
+    enum mill_code rc;
+
+    if (!call->by.app->blobs)
+        return true;
+    if (!call->store_away) {
+        rc = ingest_blobs_store(call->by.app->blobs, request, arena, item->accepted_at, &err);
+        if (!rc)
+            return true;
+        mill_log_err(rc == MILL_E_IO ? MILL_WARN : MILL_ERROR, "attachment_not_stored", &err);
+        call->store_away = true; /* the next item of a batch need not wait for it too */
+    }
+    mail_wrong(item, PROBLEM_UNAVAILABLE, MILL_STR("attachments cannot be stored now"));
+    return false;
+}
+
+void ingest_mail_item(struct mail_item *item, size_t index)
 {
     struct mail_call *call = item->call;
     struct mill_arena arena = {0}; /* of this item: thrown away when it is queued */
@@ -244,11 +272,11 @@ void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text
     struct mill_err err = {0};
     json_t *json = NULL;
 
-    if (text.n > call->by.app->conf->record_max_bytes) {
-        mail_too_large(item);
+    if (item->text.n > call->by.app->mail_max_bytes) {
+        mail_body_too_large(item);
         return;
     }
-    if (mill_json_parse(text, &json, &err)) {
+    if (mill_json_parse(item->text, &json, &err)) {
         mail_wrong(
             item, PROBLEM_MALFORMED_BODY,
             mill_arena_printf(mill_exchange_arena(call->by.x), "%s: %s", err.where, err.text));
@@ -267,7 +295,10 @@ void ingest_mail_item(struct mail_item *item, size_t index, struct mill_str text
     request.client = mill_str(call->by.who.client);
     request.accepted_at = item->accepted_at;
     item->messages = request.personalizations.n;
-    mail_queue(item, &request);
+    if (mail_store(item, &request, &arena))
+        mail_queue(item, &request);
+    else
+        mail_drop_key(item);
 out:
     mill_arena_release(&arena);
     json_decref(json);

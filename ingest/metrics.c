@@ -31,6 +31,7 @@ static const char *const mails[] = {"accepted", "refused",  "unavailable",
                                     "unknown",  "replayed", NULL};
 static const char *const providers[] = {"sendgrid", "mailgun", NULL};
 static const char *const routes[] = {"mail", "batch", "callback", NULL};
+static const char *const blobs[] = {"stored", "there", "failed", NULL};
 static const char *const tables[] = {"idempotency", NULL};
 static const char *const deliveries[] = {"delivered", "undelivered", "doubtful", "too_large", NULL};
 
@@ -51,6 +52,10 @@ const struct mill_metric ingest_metrics[] = {
                    "delivery", deliveries},
     [M_ACK] = {"mill_ingest_ack_seconds", MILL_HISTOGRAM, "from queueing to acknowledgement", NULL,
                NULL},
+    [M_BLOBS] = {"mill_ingest_attachments_total", MILL_COUNTER,
+                 "attachments by reference: stored, already there, not stored", "outcome", blobs},
+    [M_BLOB_BYTES] = {"mill_ingest_attachment_bytes_total", MILL_COUNTER,
+                      "bytes of attachments that were stored", NULL, NULL},
     [M_KEYS] = {"mill_ingest_keys_in_hand", MILL_GAUGE,
                 "Idempotency-Keys of requests not answered yet", NULL, NULL},
     [M_KEYS_NOT_WRITTEN] = {"mill_ingest_keys_not_written_total", MILL_COUNTER,

@@ -16,6 +16,8 @@ enum ingest_metric_row {
     M_BYTES,   /**< of bodies, by route */
     M_RECORDS, /**< label index = enum mill_delivery */
     M_ACK,
+    M_BLOBS,
+    M_BLOB_BYTES,
     M_KEYS,
     M_KEYS_NOT_WRITTEN,
     M_TABLE_RECORDS,
@@ -26,6 +28,7 @@ enum ingest_metric_row {
     M_IN_FLIGHT,
 };
 enum { MAILS_ACCEPTED, MAILS_REFUSED, MAILS_UNAVAILABLE, MAILS_UNKNOWN, MAILS_REPLAYED };
+enum { BLOBS_STORED, BLOBS_THERE, BLOBS_FAILED };
 enum { BYTES_MAIL, BYTES_BATCH, BYTES_CALLBACK };
 
 /** Ends with {0}. */

@@ -293,7 +293,7 @@ static inline struct fake_s3 *fake_s3_start(void)
 {
     static const struct mill_route routes[] = {
         {"GET", "/*", fake_s3_on, 0},
-        {"PUT", "/*", fake_s3_on, 8 << 20},
+        {"PUT", "/*", fake_s3_on, 40 << 20},
         {"DELETE", "/*", fake_s3_on, 0},
         {0},
     };

@@ -389,7 +389,7 @@ static void later_run(void *arg)
 
 static void test_later(void **state)
 {
-    struct ingest_later *l = ingest_later_new(2);
+    struct ingest_later *l = ingest_later_new(2, 1);
     int put = 0;
 
     (void)state;

@@ -148,7 +148,7 @@ static enum mill_code quota(struct mill_err *err)
 
 static enum mill_code later(struct mill_err *err)
 {
-    struct ingest_later *l = ingest_later_new(4);
+    struct ingest_later *l = ingest_later_new(4, 1);
 
     (void)err;
     ingest_later_free(l);

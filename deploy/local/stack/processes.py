@@ -8,6 +8,8 @@ from .instance import BUCKET, Instance, write_private
 from .supervise import Program
 from .topology import Process
 
+S3_PROGRAMS = {"mill-ingest", "mill-send"}  # attachments; the sinks have the lake
+
 
 def build(i: Instance, procs: list[Process]) -> None:
     """Build the release tree's programs (not its tests); a build that $SENDMILL_BUILD names is its
@@ -96,7 +98,7 @@ def program(i: Instance, p: Process, known: dict[str, str]) -> Program:
     conf = write_conf(i, p, known)
     env = {"AWS_ACCESS_KEY_ID": i.secret("s3_access_key"),
            "AWS_SECRET_ACCESS_KEY": i.secret("s3_secret_key"),
-           "AWS_REGION": "us-east-1"} if p.kind == "sink" else {}
+           "AWS_REGION": "us-east-1"} if p.kind == "sink" or p.program in S3_PROGRAMS else {}
     env |= passed_on(binary.name, os.environ)
     if "MILL_FAULT_DIR" in os.environ:  # a test's: base/fault.h
         env["MILL_FAULT_FILE"] = Path(os.environ["MILL_FAULT_DIR"], p.name)
