@@ -44,8 +44,10 @@ def values(i: Instance) -> dict[str, str]:
         "UNSUBSCRIBE_KEY_FILE": i.path("secrets", "unsubscribe_key"),
         "S3_ENDPOINT": i.url("s3"), "S3_BUCKET": BUCKET,
         "SENDGRID_URL": os.environ.get("SENDMILL_SENDGRID_URL", i.url("provider")),
-        "PROVIDERS": _providers(), "SENDGRID_KEY_FILE": _sendgrid_key(i),
-        "MAILGUN_URL": i.url("provider"), "MAILGUN_KEY_FILE": i.path("secrets", "mailgun_key"),
+        "PROVIDERS": _providers(), "SENDGRID_KEY_FILE": _key(i, "sendgrid"),
+        "MAILGUN_URL": os.environ.get("SENDMILL_MAILGUN_URL", i.url("provider")),
+        "MAILGUN_DOMAIN": os.environ.get("SENDMILL_MAILGUN_DOMAIN", "mg.example.com"),
+        "MAILGUN_KEY_FILE": _key(i, "mailgun"),
         "MAILGUN_SIGNING_KEY_FILE": i.path("secrets", "mailgun_signing_key"),
         "SMTP_URL": os.environ.get("SENDMILL_SMTP_URL", f"smtp://127.0.0.1:{i.ports['smtp']}"),
         "WEBHOOK_PUBLIC_KEY": i.secret("webhook_public"),
@@ -53,17 +55,20 @@ def values(i: Instance) -> dict[str, str]:
 
 
 def _providers() -> str:
-    """SendGrid (the double) unless only SMTP was pointed somewhere."""
+    """SendGrid (the double) unless others were named, or only one other was pointed somewhere."""
     given = os.environ
-    only_smtp = given.get("SENDMILL_SMTP_URL") and not given.get("SENDMILL_SENDGRID_URL")
-    return "smtp" if only_smtp else "sendgrid"
+    if given.get("SENDMILL_PROVIDERS"):
+        return given["SENDMILL_PROVIDERS"]
+    pointed = [p for p in ("sendgrid", "mailgun", "smtp") if given.get(f"SENDMILL_{p.upper()}_URL")]
+    return pointed[0] if pointed else "sendgrid"
 
 
-def _sendgrid_key(i: Instance) -> Path:
-    given = os.environ.get("SENDMILL_SENDGRID_KEY")
+def _key(i: Instance, provider: str) -> Path:
+    """File with a provider's API key: the one that was given, else the instance's own."""
+    given = os.environ.get(f"SENDMILL_{provider.upper()}_KEY")
     if not given:
-        return i.path("secrets", "sendgrid_key")
-    path = i.path("secrets", "sendgrid_key_given")
+        return i.path("secrets", f"{provider}_key")
+    path = i.path("secrets", f"{provider}_key_given")
     write_private(path, given + "\n")
     return path
 

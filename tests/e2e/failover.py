@@ -1,0 +1,173 @@
+"""Several providers: one is down, throttles, or refuses our credentials, and mail goes on by the
+other, called once. Each test runs a send of its own, with the options that it is about."""
+import json
+import re
+import subprocess
+import time
+import unittest
+
+import lab
+import requests
+
+RATE = 40  # mails a second
+
+
+class Send:
+    """mill-send of the stack's configuration, with other options."""
+
+    def __init__(self, *options: str):
+        self.state = lab.state_dir()
+        conf = self.state / "conf/send.conf"
+        port = re.search(r"^status-listen = (.*)$", conf.read_text(), re.M)
+        self.status = "http://" + port[1].strip()
+        self.log = open(self.state / "log/send-failover.log", "ab")
+        self.proc = subprocess.Popen([lab.BUILD / "bin/mill-send", "--config", conf, *options],
+                                     stdout=self.log, stderr=self.log)
+        lab.wait_for("send to be ready", self.ready, 60)
+
+    def ready(self) -> bool:
+        try:
+            return requests.get(self.status + "/readyz", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def metric(self, name: str, provider: str = "") -> float:
+        label = f'[^}}]*provider="{provider}"' if provider else "[^}]*"
+        text = requests.get(self.status + "/metrics", timeout=5).text
+        found = re.search(rf"^{name}{{{label}[^}}]*}} (\S+)$", text, re.M)
+        return float(found[1])
+
+    def end(self) -> None:
+        self.proc.terminate()
+        code = self.proc.wait(60)
+        self.log.close()
+        assert code == 0, f"mill-send exited {code}"
+
+
+def calls(provider: str = "") -> dict[str, int]:
+    path = "/calls" + (f"?provider={provider}" if provider else "")
+    return requests.get(lab.ENV["PROVIDER"] + path, timeout=10).json()
+
+
+def post_steadily(n: int) -> dict[str, float]:
+    """message id → when its POST began, seconds since 1970."""
+    began, start = {}, time.monotonic()
+    for i in range(n):
+        time.sleep(max(0.0, start + i / RATE - time.monotonic()))
+        at = time.time()
+        r = lab.post(lab.mail(to=f"f{i}@example.org"))
+        assert r.status_code == 202, r.text
+        began[r.json()["message_ids"][0]] = at
+    return began
+
+
+def all_called(ids, seconds: float = 60) -> dict[str, int]:
+    def seen():
+        got = calls()
+        return got if all(i in got for i in ids) else None
+    return lab.wait_for(f"calls of {len(ids)} messages", seen, seconds, 0.5)
+
+
+def mailgun_times() -> dict[str, float]:
+    """message id → when Mailgun took its call: the time of its `accepted` event."""
+    return {e["user-variables"]["mill_message_id"]: e["timestamp"] for e in lab.posted_events()
+            if e["event"] == "accepted"}
+
+
+def quantile(values: list[float], q: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * q))]
+
+
+class Failover(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        lab.local("ctl", "stop", "send")
+
+    @classmethod
+    def tearDownClass(cls):
+        lab.local("ctl", "start", "send")
+
+    def setUp(self):
+        lab.behave(None)
+        lab.forget_calls()
+        self.addCleanup(lab.behave, None)
+        self.dead = len(lab.dead_letters())
+
+    def send(self, *options: str) -> Send:
+        s = Send(*options)
+        self.addCleanup(s.end)
+        return s
+
+    def once(self, began: dict[str, float]) -> None:
+        got = all_called(began)
+        self.assertEqual({i: got[i] for i in began}, dict.fromkeys(began, 1))
+        self.assertEqual(len(lab.dead_letters()), self.dead)
+
+    def test_first_provider_down(self):
+        """p99 from POST to the second provider's call is at most 1 s once the breaker is open; what
+        came before that is in the figures of all."""
+        s = self.send("--providers", "sendgrid,mailgun", "--sendgrid-url", "http://127.0.0.1:1")
+        first = post_steadily(40)
+        lab.wait_for("the breaker to open", lambda: s.metric("mill_send_breaker_state", "sendgrid"))
+        then = post_steadily(800)  # 20 s: several probes among them
+        self.once(first | then)
+        self.assertEqual(calls("sendgrid"), {})
+        at = lab.wait_for("events of all", lambda: len(got := mailgun_times()) >= 840 and got, 60)
+        before, after = ([(at[i] - t) * 1000 for i, t in part.items()] for part in (first, then))
+        print(json.dumps({"while it opens": len(before), "p50_ms": round(quantile(before, .5)),
+                          "max_ms": round(max(before))}))
+        print(json.dumps({"breaker open": len(after), "p50_ms": round(quantile(after, .5)),
+                          "p99_ms": round(quantile(after, .99)), "max_ms": round(max(after)),
+                          "probes": s.metric("mill_send_calls_transient_total", "sendgrid")}))
+        self.assertLessEqual(quantile(after, .99), 1000)
+        self.assertTrue(s.ready())  # one of the two is enough
+
+    def test_too_many_requests_for_a_while(self):
+        s = self.send("--providers", "sendgrid,mailgun")
+        lab.behave({"provider": "sendgrid", "status": 429, "retry_after": 2, "for_ms": 5000})
+        began = post_steadily(400)  # 10 s
+        self.once(began)
+        by = {p: len(calls(p)) for p in ("sendgrid", "mailgun")}
+        refused = s.metric("mill_send_calls_throttled_total", "sendgrid")
+        print(json.dumps({"calls": by, "refused": refused}))
+        self.assertGreater(by["mailgun"], 100)   # meanwhile
+        self.assertGreater(by["sendgrid"], 100)  # when it was over
+        self.assertLess(refused, 100)            # it was left alone, not asked again and again
+
+    def test_refused_credentials_pause_one(self):
+        s = self.send("--providers", "sendgrid,mailgun", "--credential-pause-ms", "2s")
+        lab.behave({"provider": "sendgrid", "status": 401})
+        began = post_steadily(120)
+        self.once(began)
+        self.assertEqual(len(calls("mailgun")), 120)
+        self.assertEqual(s.metric("mill_send_paused_providers"), 1)
+        self.assertFalse(s.ready())  # somebody has to look
+        lab.behave(None)
+        lab.wait_for("send to be well", lambda: post_steadily(1) and s.ready(), 20)
+        self.assertEqual(s.metric("mill_send_paused_providers"), 0)
+
+    def test_weights_and_a_tenants_own(self):
+        self.send("--providers", "sendgrid:3,mailgun:1", "--tenant.nobody", "mailgun")
+        began = post_steadily(120)
+        self.once(began)
+        by = {p: len(calls(p)) for p in ("sendgrid", "mailgun")}
+        print(json.dumps({"calls": by}))
+        self.assertEqual(by, {"sendgrid": 90, "mailgun": 30})
+
+    def test_a_rate_is_kept(self):
+        s = self.send("--providers", "sendgrid", "--sendgrid-rate", "20", "--sendgrid-burst", "1")
+        start = time.monotonic()
+        body = [lab.mail(to=f"r{i}@example.org") for i in range(100)]
+        r = lab.post(body, "/v1/mail/batch")
+        self.assertEqual(r.status_code, 202, r.text)
+        lab.wait_for("100 calls", lambda: len(calls()) == 100, 60, 0.1)
+        took = time.monotonic() - start
+        print(json.dumps({"100 calls at 20/s, s": round(took, 2)}))
+        self.assertGreater(took, 4.8)
+        self.assertLess(took, 15)
+        self.assertEqual(set(calls().values()), {1})
+        self.assertEqual(s.metric("mill_send_calls_throttled_total", "sendgrid"), 0)
+
+
+if __name__ == "__main__":
+    lab.main()
