@@ -3,7 +3,8 @@
 #include "base/clock.h"
 #include "mail/ids.h"
 #include "send/send.h"
-#include "timer.h"
+
+enum { REFUSAL_MAX_BYTES = 16 << 10 };
 
 /** By outcome: state for people, verdict for the runtime, class for the retry policy. */
 static const struct meaning {
@@ -104,6 +105,40 @@ enum mill_code send_round(struct mill_ctx *ctx, const struct send_job *job, int6
     return send_later(ctx, job, mill_now_us() / 1000 + wait_ms, err);
 }
 
+/** Whom the provider did not take while it answered for all: an event each, by the way that others'
+ *  events take. */
+static enum mill_code emit_refusals(struct mill_ctx *ctx, const struct send_job *job,
+                                    struct mill_err *err)
+{
+    const struct mill_provider *p = job->route ? job->route->provider : NULL;
+    struct mill_callback_event event = {
+        .message_id = job->msg->message_id,
+        .provider = mill_str(p ? p->name : NULL),
+        .received_at = mill_now_us(),
+        .callback_topic = mill_str(job->in->topic),
+        .callback_partition = job->in->partition,
+        .callback_offset = job->in->offset,
+    };
+    struct mill_buf raw;
+    enum mill_code rc = MILL_OK;
+
+    mill_buf_init(&raw, REFUSAL_MAX_BYTES);
+    for (size_t i = 0; !rc && i < job->answer.refusals_n; i++) {
+        const struct mill_refusal *r = &job->answer.refusals[i];
+
+        mill_buf_reset(&raw);
+        if (!p->refusal_event(&raw, event.message_id, mill_str(job->call.http.rcpt[r->rcpt]),
+                              r->reply, event.received_at))
+            rc = mill_fail(err, MILL_E_NOMEM, "refusal", "out of memory");
+        event.raw = mill_buf_view(&raw);
+        event.index = (int64_t)i;
+        if (!rc)
+            rc = mill_emit(ctx, SEND_OUT_EVENTS, event.message_id, &event, err);
+    }
+    mill_buf_release(&raw);
+    return rc;
+}
+
 /** Nobody knows how our own call ended: say so and wait for evidence, unless it is there already.
  */
 static enum mill_verdict conclude_unknown(struct mill_ctx *ctx, struct send_job *job,
@@ -152,7 +187,8 @@ enum mill_verdict send_conclude(struct mill_ctx *ctx, struct send_job *job, stru
                                                                                       : MILL_DONE;
     if (means->state == MILL_STATE_UNKNOWN)
         return conclude_unknown(ctx, job, err);
-    if (send_emit_status(ctx, job, means->state, means->cls, job->answer.reason, err))
+    if (send_emit_status(ctx, job, means->state, means->cls, job->answer.reason, err) ||
+        emit_refusals(ctx, job, err))
         return MILL_STOP;
     if (again_ms >= 0)
         return send_round(ctx, job, again_ms, err) ? MILL_STOP : MILL_DONE;

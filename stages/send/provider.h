@@ -6,7 +6,7 @@
  * Model: a provider is one `const struct mill_provider` in a file of its own and a row of
  * providers/list.h. It keeps no state and does no I/O: `build` fills a call, the dispatcher makes
  * it, `classify` says what the reply means. A NULL callback is a thing that the provider does not
- * do (SMTP posts no events). Thread rule: all callbacks are pure, any thread.
+ * do (SMTP posts nothing). Thread rule: all callbacks are pure, any thread.
  */
 #ifndef MILL_SEND_PROVIDER_H
 #define MILL_SEND_PROVIDER_H
@@ -58,6 +58,12 @@ struct mill_outgoing {
     struct mill_arena mem;      /**< what http points to */
 };
 
+/** One recipient whom the provider did not take while it answered for all. */
+struct mill_refusal {
+    size_t rcpt; /**< its place in the call's rcpt */
+    struct mill_str reply;
+};
+
 /** What a reply means. */
 struct mill_answer {
     enum mill_outcome outcome;
@@ -66,6 +72,8 @@ struct mill_answer {
     /** With THROTTLED and TRANSIENT: it wants no call for so long; 0 = it did not say how long; < 0
      * = it said so of this mail alone. */
     int64_t wait_ms;
+    const struct mill_refusal *refusals; /**< with ACCEPTED and PERMANENT; in mem */
+    size_t refusals_n;
 };
 
 /** One event inside a provider's post. */
@@ -106,6 +114,10 @@ struct mill_provider {
      *  @return MILL_OK; MILL_E_DATA when raw is no JSON object; MILL_E_NOMEM. @own out in mem */
     enum mill_code (*parse_event)(struct mill_str raw, struct mill_arena *mem,
                                   struct mill_event *out, struct mill_err *err);
+    /** @brief For a provider that answers for each recipient and posts nothing: a refusal as an
+     *  event that parse_event reads, appended. @return false when the buffer failed */
+    bool (*refusal_event)(struct mill_buf *b, struct mill_str message_id, struct mill_str address,
+                          struct mill_str reply, int64_t at_us);
 };
 
 /* mill_provider_sendgrid and so on. */

@@ -10,6 +10,7 @@
  *        suppressions   mail.suppressions   suppression.avsc   key of tenant and address; global
  * out    ledger     mail.ledger   ledger.avsc  CLAIM and INTENT before the call, OUTCOME after it
  *        status     mail.status   status.avsc  key: message_id
+ *        events     mail.callbacks.events  callback_event.avsc  recipients that SMTP refused
  *        delay-1s…  mail.delay.*  raw; messages that wait: for send_at, evidence, a provider, a
  *                                 pause to end
  *
@@ -161,6 +162,7 @@ static const struct mill_port out_ports[] = {
     [SEND_OUT_LEDGER] = {"ledger", "mail.ledger", &mill_ledger_desc},
     [SEND_OUT_STATUS] = {"status", "mail.status", &mill_status_desc},
     MILL_TIMER_OUT(SEND_OUT_DELAY),
+    [SEND_OUT_EVENTS] = {"events", "mail.callbacks.events", &mill_callback_event_desc},
     {0},
 };
 static const struct mill_table_port tables[] = {

@@ -5,8 +5,14 @@
 #include "send/dispatch.h"
 #include "send/life.h"
 #include "send/suppress.h"
+#include "timer.h"
 
-enum { SEND_OUT_LEDGER, SEND_OUT_STATUS, SEND_OUT_DELAY };
+enum {
+    SEND_OUT_LEDGER,
+    SEND_OUT_STATUS,
+    SEND_OUT_DELAY,
+    SEND_OUT_EVENTS = SEND_OUT_DELAY + MILL_TIMERS,
+};
 enum { SEND_IN_MESSAGES, SEND_IN_CANCELLATIONS };
 enum { SEND_TABLE_LEDGER, SEND_TABLE_CANCELLATIONS, SEND_TABLE_PAUSES, SEND_TABLE_SUPPRESSIONS };
 enum {

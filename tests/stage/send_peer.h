@@ -68,7 +68,7 @@ static const struct script {
     {"reset@", NULL},
 };
 
-static void serve(struct net_peer *p, int fd)
+static inline void serve(struct net_peer *p, int fd)
 {
     for (int n = 1; read_call(p, fd); n++) {
         const char *reply = NULL;

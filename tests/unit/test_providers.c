@@ -289,24 +289,146 @@ static void answer_row(void **state)
     mill_arena_release(&mem);
 }
 
-static void partly_refused(void **state)
+/** Answers to RCPT one after another ("2" taken; else the reply), and how the mail ended. */
+static const struct smtp {
+    const char *name;
+    const char *rcpt[4];
+    enum mill_http_end end;
+    long status;
+    enum mill_outcome want;
+    size_t refused; /**< reported */
+    const char *reason;
+    int64_t wait_ms;
+} smtps[] = {
+    {"all taken", {"2", "2"}, MILL_HTTP_REPLIED, 250, MILL_OUTCOME_ACCEPTED, 0, NULL, 0},
+    {"one refused",
+     {"2", "550 5.1.1 no such user", "2"},
+     MILL_HTTP_REPLIED,
+     250,
+     MILL_OUTCOME_ACCEPTED,
+     1,
+     "1 of 3 recipients refused, the first with: 550 5.1.1 no such user",
+     0},
+    {"one refused for now, one for good",
+     {"450 full", "2", "550 no"},
+     MILL_HTTP_REPLIED,
+     250,
+     MILL_OUTCOME_ACCEPTED,
+     2,
+     "2 of 3 recipients refused, the first with: 450 full",
+     0},
+    {"all for good",
+     {"550 no", "553 no"},
+     MILL_HTTP_REPLIED,
+     553,
+     MILL_OUTCOME_PERMANENT,
+     2,
+     "2 of 2 recipients refused, the first with: 550 no",
+     0},
+    {"all for now",
+     {"450 later", "452 later"},
+     MILL_HTTP_REPLIED,
+     452,
+     MILL_OUTCOME_THROTTLED,
+     0,
+     "2 of 2 recipients refused, the first with: 450 later",
+     -1},
+    {"one for now, the last for good: nobody has it",
+     {"450 later", "550 no"},
+     MILL_HTTP_REPLIED,
+     550,
+     MILL_OUTCOME_THROTTLED,
+     0,
+     "2 of 2 recipients refused, the first with: 450 later",
+     -1},
+    {"one refused, then the mail",
+     {"2", "550 no"},
+     MILL_HTTP_REPLIED,
+     554,
+     MILL_OUTCOME_PERMANENT,
+     0,
+     "1 of 2 recipients refused, the first with: 550 no",
+     0},
+    {"one refused, then lost",
+     {"2", "550 no"},
+     MILL_HTTP_LOST,
+     354,
+     MILL_OUTCOME_UNKNOWN,
+     0,
+     "1 of 2 recipients refused, the first with: 550 no",
+     0},
+    {"busy for all",
+     {NULL},
+     MILL_HTTP_UNSENT,
+     421,
+     MILL_OUTCOME_THROTTLED,
+     0,
+     "SMTP 421 no reply",
+     0},
+};
+
+static void smtp_row(void **state)
 {
-    const struct mill_pair lines[] = {
-        {S("RCPT"), S("250 ok")},
-        {S("RCPT"), S("550-more")},
-        {S("RCPT"), S("550 no such user")},
-        {S("."), S("250 taken")},
-    };
-    const struct mill_http_reply r = {
-        .end = MILL_HTTP_REPLIED, .status = 250, .headers = {lines, 4}};
+    const struct smtp *row = *state;
+    struct mill_pair lines[16];
+    struct mill_http_reply r = {.end = row->end, .status = row->status};
     struct mill_arena mem = {0};
     struct mill_answer got = {0};
+    size_t n = 0, at = 0;
 
-    (void)state;
+    lines[n++] = (struct mill_pair){MILL_STR("MAIL"), MILL_STR("250 ok")};
+    for (size_t i = 0; row->rcpt[i]; i++) {
+        if (row->rcpt[i][0] != '2') /* answers of several lines count once */
+            lines[n++] = (struct mill_pair){MILL_STR("RCPT"), MILL_STR("550-more to come\r\n")};
+        lines[n++] = (struct mill_pair){MILL_STR("RCPT"),
+                                        mill_str(row->rcpt[i][0] == '2' ? "250 ok" : row->rcpt[i])};
+    }
+    r.headers = (struct mill_map){lines, n};
     mill_provider_smtp.classify(&r, &mem, &got);
-    assert_int_equal(got.outcome, MILL_OUTCOME_ACCEPTED);
-    assert_true(mill_str_is(got.reason, "1 refused, the first with: 550 no such user"));
+    assert_int_equal(got.outcome, row->want);
+    assert_int_equal(got.refusals_n, row->refused);
+    assert_int_equal(got.wait_ms, row->wait_ms);
+    assert_true(mill_str_eq(got.reason, mill_str(row->reason)));
+    for (size_t i = 0; i < got.refusals_n; i++) {
+        while (row->rcpt[at][0] == '2')
+            at++;
+        assert_int_equal(got.refusals[i].rcpt, at);
+        assert_true(mill_str_is(got.refusals[i].reply, row->rcpt[at++]));
+    }
     mill_arena_release(&mem);
+}
+
+static const struct refusal {
+    const char *name, *reply;
+    enum mill_event_type type;
+    const char *cls;
+} refusals[] = {
+    {"no such user", "550 5.1.1 no such user", MILL_EVENT_BOUNCED, "Invalid Address"},
+    {"full", "552 5.2.2 full", MILL_EVENT_BOUNCED, "Mailbox Unavailable"},
+    {"no code", "550 no such user", MILL_EVENT_BOUNCED, "refused"},
+    {"three digits", "550", MILL_EVENT_BOUNCED, "refused"},
+    {"for now", "450 4.2.1 \"later\"", MILL_EVENT_DROPPED, "refused for now"},
+};
+
+/** A refusal as an event, and back. */
+static void refusal_row(void **state)
+{
+    const struct refusal *row = *state;
+    struct mill_buf raw;
+    struct mill_arena mem = {0};
+    struct mill_event e;
+    struct mill_err err = {0};
+
+    mill_buf_init(&raw, 4096);
+    assert_true(mill_provider_smtp.refusal_event(&raw, MILL_STR("r-1/0"), MILL_STR("c@x.example"),
+                                                 mill_str(row->reply), 1529692199626182));
+    assert_int_equal(mill_provider_smtp.parse_event(mill_buf_view(&raw), &mem, &e, &err), MILL_OK);
+    assert_int_equal(e.type, row->type);
+    assert_true(mill_str_is(e.bounce_class, row->cls) && mill_str_is(e.reason, row->reply));
+    assert_true(mill_str_is(e.message_id, "r-1/0") && mill_str_is(e.recipient, "c@x.example"));
+    assert_int_equal(e.occurred_at, 1529692199626182);
+    mill_arena_release(&mem);
+    mill_buf_release(&raw);
 }
 
 static void smtp_envelope(void **state)
@@ -390,7 +512,8 @@ static void provider_table(void **state)
         assert_string_equal(p->name, mill_provider_names[i]);
         assert_ptr_equal(mill_provider_find(mill_str(p->name)), p);
         assert_true(p->opts && p->check && p->build && p->classify && p->max_recipients);
-        assert_int_equal(!p->split, !p->parse_event); /* both or none */
+        assert_true(!p->split || p->parse_event);
+        assert_true(!p->refusal_event || p->parse_event);
         for (const struct mill_opt *o = p->opts; o->name; o++) {
             size_t n = strlen(p->name);
             assert_true(mill_str_starts(mill_str(o->name), p->name) && o->name[n] == '-');
@@ -412,9 +535,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(provider_table), cmocka_unit_test(sendgrid_bodies),
-        cmocka_unit_test(unbuildable),    cmocka_unit_test(partly_refused),
-        cmocka_unit_test(smtp_envelope),  cmocka_unit_test(answer_texts),
+        cmocka_unit_test(unbuildable),    cmocka_unit_test(smtp_envelope),
+        cmocka_unit_test(answer_texts),
     };
 
-    return TABLE(answers, answer_row) + TABLE(ids, id_row) + TESTS(tests);
+    return TABLE(answers, answer_row) + TABLE(smtps, smtp_row) + TABLE(refusals, refusal_row) +
+           TABLE(ids, id_row) + TESTS(tests);
 }

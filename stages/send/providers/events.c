@@ -19,6 +19,23 @@ enum mill_event_type mill_event_type_of(const struct mill_event_word *words, str
     return MILL_EVENT_OTHER;
 }
 
+struct mill_str mill_event_class(struct mill_str enhanced)
+{
+    static const struct {
+        const char *starts, *cls;
+    } classes[] = {
+        {"5.1.", "Invalid Address"},
+        {"5.2.", "Mailbox Unavailable"},
+        {"5.4.", "Technical Failure"},
+        {"5.7.", "Reputation"},
+    };
+
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+        if (mill_str_starts(enhanced, classes[i].starts))
+            return mill_str(classes[i].cls);
+    return (struct mill_str){NULL, 0};
+}
+
 struct mill_opt_bool mill_event_flag(const json_t *v)
 {
     if (json_is_boolean(v))

@@ -21,6 +21,9 @@ struct mill_event_word {
 struct mill_str mill_event_member(const json_t *o, const char *key);
 /** @brief Its type by a table that ends with {0}; MILL_EVENT_OTHER when it is not there. */
 enum mill_event_type mill_event_type_of(const struct mill_event_word *words, struct mill_str word);
+/** @brief Why it bounced, in SendGrid's words, by an enhanced code ("5.1.1"); absent when that says
+ *  nothing. @own static */
+struct mill_str mill_event_class(struct mill_str enhanced);
 /** @brief true, 1, "true" and the like; absent for anything else. */
 struct mill_opt_bool mill_event_flag(const json_t *v);
 /** @brief Seconds since 1970 (a fraction may follow), or milliseconds where the number is too large

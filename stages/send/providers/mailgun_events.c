@@ -152,13 +152,8 @@ static struct mill_str bounce_class(const json_t *o)
 
     if (!code.n)
         code = mill_event_member(status, "bounce-code");
-    if (mill_str_starts(code, "5.1."))
-        return MILL_STR("Invalid Address");
-    if (mill_str_starts(code, "5.2."))
-        return MILL_STR("Mailbox Unavailable");
-    if (mill_str_starts(code, "5.7."))
-        return MILL_STR("Reputation");
-    return mill_event_member(o, "reason");
+    code = mill_event_class(code);
+    return code.n ? code : mill_event_member(o, "reason");
 }
 
 static void fill(const json_t *o, struct mill_event *e)

@@ -2,11 +2,18 @@
  * @file smtp.c
  * @brief Any SMTP server: the mail built here, carried by libcurl, one transaction a message.
  *
- * A refused recipient does not stop the mail to the others; who was refused is in the reason. SMTP
- * has no idempotency: a connection lost behind the final dot leaves the outcome unknown.
+ * Outcome by recipient: a message is one transaction, and one that some recipients were taken for
+ * cannot be tried again for the others without mailing the former twice. So
+ *
+ *   all taken                  accepted
+ *   some taken, some refused   accepted, the reason says how many were not; for each refused one an
+ *                              event: bounced (5yz), or dropped (4yz)
+ *   none taken, some for now   throttled: the whole message is tried again, nobody has it
+ *   none taken, all for good   permanent, and the events
+ *   lost behind the final dot  unknown, of all of them: SMTP has no idempotency
  */
+#include "send/providers/smtp.h"
 #include "send/mime.h"
-#include "send/provider.h"
 
 enum { MAIL_MAX_BYTES = 48 << 20 };
 
@@ -97,40 +104,61 @@ static enum mill_outcome refused(long code)
     }
 }
 
-/** How many recipients the server refused, and the first refusal. */
-static size_t refusals(const struct mill_http_reply *r, struct mill_str *first)
+/** What became of the recipients. */
+struct tally {
+    struct mill_refusal *refused;
+    size_t n, refused_n;
+    bool for_now; /**< at least one was refused with 4yz */
+};
+
+/** The last line of each answer to RCPT, in the order of the call's recipients.
+ *  @return false when out of memory */
+static bool count(const struct mill_http_reply *r, struct mill_arena *mem, struct tally *t)
 {
-    size_t n = 0;
+    t->refused = mill_arena_calloc(mem, r->headers.n + 1, sizeof(*t->refused));
+    for (size_t i = 0; t->refused && i < r->headers.n; i++) {
+        struct mill_str line = mill_str_trim(r->headers.v[i].value);
 
-    for (size_t i = 0; i < r->headers.n; i++) {
-        struct mill_str line = r->headers.v[i].value;
-
-        if (!mill_str_is(r->headers.v[i].key, "RCPT") || line.n < 4 || line.p[3] == '-' ||
-            line.p[0] == '2')
+        if (!mill_str_is(r->headers.v[i].key, "RCPT") || line.n < 3 ||
+            (line.n > 3 && line.p[3] == '-'))
             continue;
-        *first = n++ ? *first : line;
+        if (line.p[0] != '2') {
+            t->refused[t->refused_n++] = (struct mill_refusal){t->n, mill_answer_text(mem, line)};
+            t->for_now = t->for_now || line.p[0] == '4';
+        }
+        t->n++;
     }
-    return n;
+    return t->refused != NULL;
 }
 
 static void smtp_classify(const struct mill_http_reply *r, struct mill_arena *mem,
                           struct mill_answer *out)
 {
-    struct mill_str first = {NULL, 0}, why;
-    size_t n = refusals(r, &first);
+    struct tally t = {0};
+    struct mill_str why;
+    bool none;
 
     *out = (struct mill_answer){.outcome = MILL_OUTCOME_UNKNOWN};
-    if (r->end == MILL_HTTP_UNSENT) {
-        out->outcome = refused(r->status);
-    } else if (r->end == MILL_HTTP_REPLIED && r->status >= 400) {
-        out->outcome = refused(r->status);
-    } else if (r->end == MILL_HTTP_REPLIED && r->status >= 200 && r->status < 300) {
+    if (!count(r, mem, &t))
+        t = (struct tally){0};
+    none = t.n && t.refused_n == t.n;
+    if (r->end == MILL_HTTP_REPLIED && r->status >= 200 && r->status < 300)
         out->outcome = MILL_OUTCOME_ACCEPTED;
-        if (n == 0)
-            return;
+    else if (r->end != MILL_HTTP_LOST && none)
+        out->outcome = t.for_now ? MILL_OUTCOME_THROTTLED : MILL_OUTCOME_PERMANENT;
+    else if (r->end == MILL_HTTP_UNSENT || (r->end == MILL_HTTP_REPLIED && r->status >= 400))
+        out->outcome = refused(r->status);
+    if (out->outcome == MILL_OUTCOME_THROTTLED && r->status != 421)
+        out->wait_ms = -1; /* a mailbox or a sender is meant, not us */
+    if (out->outcome == MILL_OUTCOME_ACCEPTED || (none && out->outcome == MILL_OUTCOME_PERMANENT)) {
+        out->refusals = t.refused;
+        out->refusals_n = t.refused_n;
     }
-    if (n)
-        why = mill_arena_printf(mem, "%zu refused, the first with: %.*s", n, MILL_FMT(first));
+    if (out->outcome == MILL_OUTCOME_ACCEPTED && !t.refused_n)
+        return;
+    if (t.refused_n)
+        why = mill_arena_printf(mem, "%zu of %zu recipients refused, the first with: %.*s",
+                                t.refused_n, t.n, MILL_FMT(t.refused[0].reply));
     else
         why = mill_arena_printf(mem, "SMTP %ld %s", r->status, r->reason ? r->reason : "no reply");
     out->reason = mill_answer_text(mem, why);
@@ -165,4 +193,6 @@ const struct mill_provider mill_provider_smtp = {
     .check = smtp_check,
     .build = smtp_build,
     .classify = smtp_classify,
+    .parse_event = mill_smtp_event,
+    .refusal_event = mill_smtp_refusal,
 };
