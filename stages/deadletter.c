@@ -6,8 +6,8 @@
  * out  dlq       mail.dlq       for a person to look at
  *      parked    mail.parked    redriven too often: nobody redrives it again by accident
  *      delay-1s… mail.delay.*   to come back to mail.retry.<stage>, same partition number
- * A record waits longer after each attempt (waits_ms), at least as long as a header
- * mill.retry-after-ms says; after so many attempts, or so long, it is a dead letter.
+ * A record waits longer after each attempt (waits_ms); after so many, or so long, it is a dead
+ * letter.
  * Verdicts: DONE, always: a failure of the failure path would have nowhere to go. A record whose
  * headers make no sense goes to the DLQ as it is. State: none.
  */
@@ -28,8 +28,6 @@ struct deadletter_conf {
  *  half of it and all of it, so that what failed together does not come back together. */
 static const int64_t waits_ms[] = {1000, 3000, 9000, 27000, 81000, 243000, 600000};
 enum { WAIT_1S, WAIT_3S, WAIT_9S, WAIT_10M = 6 };
-/** A provider that names its own time is not believed beyond this. */
-enum { HINT_MAX_MS = 86400000 };
 
 /** Class → how it is tried again. A class that is not here is not: poison, permanent, unknown,
  *  expired, idempotency-conflict and all that we have never heard of. */
@@ -171,14 +169,11 @@ static uint64_t spread(const struct mill_record *in, uint64_t attempt)
 
 static int64_t deadletter_wait_ms(const struct mill_record *in, const struct policy *policy)
 {
-    int64_t attempt = number(in, "mill.attempt"), hint = number(in, "mill.retry-after-ms");
+    int64_t attempt = number(in, "mill.attempt");
     size_t step = policy->first + (attempt > 1 ? (size_t)attempt - 1 : 0);
-    int64_t wait = waits_ms[step < policy->last ? step : policy->last];
+    int64_t half = waits_ms[step < policy->last ? step : policy->last] / 2;
 
-    wait = wait / 2 + (int64_t)(spread(in, (uint64_t)attempt) % (uint64_t)(wait / 2 + 1));
-    if (hint > HINT_MAX_MS)
-        hint = HINT_MAX_MS;
-    return wait > hint ? wait : hint + wait / 4; /* never before the time that was named */
+    return half + (int64_t)(spread(in, (uint64_t)attempt) % (uint64_t)(half + 1));
 }
 
 /** To wait, and then to the stage that failed: same partition number, its own retry topic. */
