@@ -13,7 +13,7 @@ enum { MAX_BODY = 4 << 20 };
 static const struct mill_desc *const descs[] = {
     &mill_request_desc,  &mill_message_desc,        &mill_ledger_desc,      &mill_status_desc,
     &mill_callback_desc, &mill_callback_event_desc, &mill_event_desc,       &mill_cancellation_desc,
-    &mill_pause_desc,    &mill_suppression_desc,    &mill_idempotency_desc,
+    &mill_pause_desc,    &mill_suppression_desc,    &mill_idempotency_desc, &mill_move_desc,
 };
 
 static uint32_t pipe_length(const unsigned char *p)
@@ -63,19 +63,22 @@ int main(int argc, char **argv)
     static char text[MILL_SCHEMA_MAX_BYTES];
     struct mill_codec *c = NULL;
     struct mill_err err = {0};
-    int rc = 2;
+    int rc = 3;
 
     FILE *f = argc == 3 ? fopen(argv[2], "rb") : NULL;
     size_t n = f ? fread(text, 1, sizeof text, f) : 0;
     for (size_t i = 0; n && i < sizeof descs / sizeof descs[0]; i++) {
         if (strcmp(descs[i]->name, argv[1]) != 0)
             continue;
+        rc = 2; /* unless it can be learnt */
         if (mill_codec_new(&c, descs[i], &err) ||
             mill_codec_learn(c, 1, (struct mill_str){text, n}, &err))
             fprintf(stderr, "%s: %s\n", err.where, err.text);
         else
             rc = pipe_run(c);
     }
+    if (rc == 3)
+        fprintf(stderr, "no record %s here: add it to descs\n", argc == 3 ? argv[1] : "");
     mill_codec_free(c);
     if (f)
         fclose(f);
