@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { FETCH_POLL_MS = 10 };
+
 struct send_dispatch {
     struct send_dispatch_conf conf;
     struct mill_http *http;
+    struct send_attach *attach;
     struct send_queue waiting, paced, ended;
     size_t running;
 };
@@ -42,6 +45,7 @@ struct send_job *send_queue_take(struct send_queue *q)
 void send_job_release(struct send_job *job)
 {
     if (job) {
+        send_attach_forget(job);
         mill_buf_release(&job->call.body);
         mill_arena_release(&job->call.mem);
         mill_arena_release(&job->mem);
@@ -60,8 +64,10 @@ enum mill_code send_dispatch_new(struct send_dispatch **out, const struct send_d
         return mill_fail(err, MILL_E_NOMEM, "dispatch", "out of memory");
     d->conf = *conf;
     rc = mill_http_new(&d->http, &http, err);
+    if (!rc)
+        rc = send_attach_new(&d->attach, conf->attach, err);
     if (rc) {
-        free(d);
+        send_dispatch_free(d);
         return rc;
     }
     *out = d;
@@ -72,6 +78,7 @@ void send_dispatch_free(struct send_dispatch *d)
 {
     if (d) {
         mill_http_free(d->http);
+        send_attach_free(d->attach);
         free(d);
     }
 }
@@ -97,6 +104,7 @@ static void dispatch_refuse(struct send_dispatch *d, struct send_job *job,
 {
     job->answer = (struct mill_answer){.outcome = outcome, .reason = why};
     job->called = false;
+    send_attach_done(d->attach, job);
     send_queue_add(&d->ended, job);
 }
 
@@ -109,6 +117,7 @@ static void dispatch_done(void *arg, const struct mill_http_reply *reply)
     job->route->provider->classify(reply, &job->mem, &job->answer);
     job->took_ms = reply->took_ms;
     mill_buf_release(&job->call.body); /* it may be large, and is not needed any more */
+    send_attach_done(f->d->attach, job);
     f->d->running--;
     send_queue_add(&f->d->ended, job);
 }
@@ -190,10 +199,42 @@ static void dispatch_start(struct send_dispatch *d, bool draining)
                             MILL_STR("not called: its intent had grown old"));
         } else if (!send_health_allows(&job->route->health, job->choice.probe, mill_tick_ms())) {
             dispatch_shut(d, job);
-        } else {
+        } else if (!send_attach_needed(job)) {
             dispatch_call(d, job);
+        } else if (!send_attach_push(d->attach, job)) {
+            dispatch_refuse(d, job, MILL_OUTCOME_TRANSIENT, MILL_STR("not called: out of memory"));
         }
     }
+}
+
+/** Those whose attachments have come: all that was looked at before is looked at again. */
+static void dispatch_fetched(struct send_dispatch *d)
+{
+    int64_t oldest_ms = mill_tick_ms() - d->conf.intent_max_ms;
+    enum mill_code code;
+    struct mill_err err;
+    struct send_job *job;
+
+    while ((job = send_attach_take(d->attach, oldest_ms, &code, &err))) {
+        bool never = code == MILL_E_DATA || code == MILL_E_NOENT;
+        job->unfetched = code != MILL_OK;
+        if (!code)
+            send_queue_add(&d->waiting, job);
+        else
+            dispatch_refuse(
+                d, job, never ? MILL_OUTCOME_PERMANENT : MILL_OUTCOME_TRANSIENT,
+                mill_arena_printf(&job->mem, "not called: %s: %s", err.where, err.text));
+    }
+}
+
+/** @return how long to wait at most, ms */
+static int dispatch_wait(const struct send_dispatch *d, int64_t due, int wait_ms)
+{
+    if (d->ended.head)
+        return 0;
+    if (send_attach_busy(d->attach) && wait_ms > FETCH_POLL_MS)
+        wait_ms = FETCH_POLL_MS;
+    return due < wait_ms ? (int)due : wait_ms;
 }
 
 static void dispatch_settle(struct send_dispatch *d)
@@ -208,11 +249,12 @@ void send_dispatch_run(struct send_dispatch *d, int wait_ms, bool draining)
 {
     int64_t due = dispatch_due(d, draining);
 
+    dispatch_fetched(d);
     dispatch_start(d, draining);
-    wait_ms = d->ended.head ? 0 : due < wait_ms ? (int)due : wait_ms;
+    wait_ms = dispatch_wait(d, due, wait_ms);
     if (d->running)
         mill_http_poll(d->http, wait_ms);
-    else if (d->paced.head && wait_ms > 0)
+    else if ((d->paced.head || send_attach_busy(d->attach)) && wait_ms > 0)
         nanosleep(&(struct timespec){wait_ms / 1000, wait_ms % 1000 * 1000000L}, NULL);
     if (d->running)
         MILL_FAULT_POINT("send.during-call");

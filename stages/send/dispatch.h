@@ -2,7 +2,8 @@
  * @file dispatch.h
  * @brief Makes the calls: so many at once, each at most once, none with a stale INTENT.
  *
- * Model: jobs are pushed with their INTENT committed and come back through `settled`, called from
+ * Model: jobs are pushed with their INTENT committed, wait for their attachments if those travel by
+ * reference, and come back through `settled`, called from
  * send_dispatch_run only. A job that may not be called any more (its INTENT too old, the process
  * draining, its provider left alone meanwhile, forbidden) comes back too, with called == false:
  * proven not accepted. Thread rule: one thread.
@@ -10,7 +11,7 @@
 #ifndef MILL_SEND_DISPATCH_H
 #define MILL_SEND_DISPATCH_H
 
-#include "send/job.h"
+#include "send/attach.h"
 
 struct send_dispatch;
 
@@ -22,6 +23,7 @@ struct send_dispatch_conf {
     /** The last look before a call. @return NULL, or why it is not to be made: static text */
     const char *(*forbids)(void *arg, struct send_job *job);
     void *arg;
+    const struct send_attach_conf *attach; /**< borrowed until free */
 };
 
 enum mill_code send_dispatch_new(struct send_dispatch **out, const struct send_dispatch_conf *conf,

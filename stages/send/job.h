@@ -28,6 +28,8 @@ enum send_plan {
     SEND_BUSY,         /**< a call runs for another resend of the message: after that one */
 };
 
+struct send_fetched;
+
 struct send_job {
     const struct mill_record *in;
     const struct mill_message *msg; /**< NULL with SEND_CANCELLATION */
@@ -47,6 +49,8 @@ struct send_job {
     int64_t intent_ms;              /**< mill_tick_ms() when the INTENT was written */
     bool started;                   /**< given to the dispatcher */
     bool called;                    /**< false: the answer is ours, the provider saw nothing */
+    struct send_fetched *fetched;   /**< attachments from S3 (attach.h); NULL = none */
+    bool unfetched;                 /**< they could not be had */
     struct mill_outgoing call;      /**< while it runs */
     struct mill_answer answer;      /**< strings in mem, or static */
     int64_t took_ms;

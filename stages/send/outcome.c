@@ -167,6 +167,8 @@ static int64_t round_ms(struct mill_ctx *ctx, const struct send_job *job)
 
     if (meanings[job->answer.outcome].verdict != MILL_RETRY || !job->route)
         return -1;
+    if (job->unfetched)
+        return -1; /* S3 may be away for long: backoff, and an end of it, as deadletter has them */
     if (!job->called)
         return SEND_ASIDE_MS;
     return send_routes_failover(&st->routes, job->msg->tenant, job->route->provider, job->attempt,

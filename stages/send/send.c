@@ -135,7 +135,7 @@ static const struct mill_opt opts[] = {
     {0},
 };
 
-/** The routes' options, those about recipients, then each provider's. */
+/** The routes' options, those about recipients and attachments, then each provider's. */
 static const struct mill_opt *send_opts_more(size_t n, size_t *off)
 {
     if (n == 0) {
@@ -146,7 +146,11 @@ static const struct mill_opt *send_opts_more(size_t n, size_t *off)
         *off = offsetof(struct send_conf, suppress);
         return send_suppress_opts;
     }
-    n -= 2;
+    if (n == 2) {
+        *off = offsetof(struct send_conf, attach);
+        return send_attach_opts;
+    }
+    n -= 3;
     if (n >= MILL_PROVIDERS_N)
         return NULL;
     *off = offsetof(struct send_conf, accounts) + n * sizeof(union mill_account_room);
@@ -223,6 +227,7 @@ static enum mill_code send_open(struct mill_ctx *ctx, struct mill_err *err)
         .settled = send_settled,
         .forbids = send_forbids,
         .arg = ctx,
+        .attach = &conf->attach,
     };
     enum mill_code rc = send_routes_open(&st->routes, &conf->routes, conf->accounts, err);
 

@@ -36,6 +36,7 @@ struct send_conf {
     uint64_t call_timeout_ms, intent_max_ms, max_age_ms, unknown_wait_ms;
     struct send_routes_conf routes;
     struct send_suppress_conf suppress;
+    struct send_attach_conf attach;
     union mill_account_room accounts[MILL_PROVIDERS_N];
 };
 
