@@ -70,7 +70,8 @@ static bool mail_keep_key(struct mail_item *item)
     if (!item->in_hand)
         return false;
     ingest_keys_keep(app->keys, item->key, &record);
-    item->key_ticket = (struct ingest_ticket){.done = mail_key_delivered, .arg = item};
+    item->key_ticket =
+        (struct ingest_ticket){.done = mail_key_delivered, .arg = item, .follows = true};
     if (ingest_publish_send(app->publisher, INGEST_IDEMPOTENCY, mill_str(item->key), &record,
                             (struct mill_map){0}, &item->key_ticket, &err) == INGEST_QUEUED)
         return true;

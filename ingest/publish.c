@@ -208,7 +208,8 @@ void ingest_publisher_tick(struct ingest_publisher *p)
     mill_metric_set(p->metrics, M_QUEUED, 0, (double)mill_producer_queued(p->producer));
 }
 
-const char *ingest_publisher_why(const struct ingest_publisher *p)
+/* What no waiting in the producer's queue helps against. */
+static const char *publish_why(const struct ingest_publisher *p)
 {
     if (atomic_load(&p->closed))
         return "going down";
@@ -217,9 +218,14 @@ const char *ingest_publisher_why(const struct ingest_publisher *p)
     for (size_t i = 0; i < INGEST_PORTS; i++)
         if (!atomic_load(&p->id[i]))
             return "schemas are not registered yet";
-    if (!atomic_load(&p->broker_up))
-        return "the broker or a topic is away";
     return NULL;
+}
+
+const char *ingest_publisher_why(const struct ingest_publisher *p)
+{
+    const char *why = publish_why(p);
+
+    return why || atomic_load(&p->broker_up) ? why : "the broker or a topic is away";
 }
 
 bool ingest_publisher_broken(const struct ingest_publisher *p)
@@ -290,7 +296,7 @@ enum ingest_publish ingest_publish_send(struct ingest_publisher *p, enum ingest_
     struct publish_slot *s = NULL;
     enum ingest_publish rc = INGEST_AWAY;
 
-    if (ingest_publisher_why(p))
+    if (ticket->follows ? publish_why(p) : ingest_publisher_why(p))
         return INGEST_AWAY;
     ticket->publisher = p;
     ticket->sent_ms = mill_tick_ms();

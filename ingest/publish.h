@@ -45,6 +45,7 @@ enum ingest_publish {
 struct ingest_ticket {
     void (*done)(void *arg, enum mill_delivery d, const char *reason);
     void *arg;
+    bool follows; /**< upon a record that the broker has: queued even while the broker seems away */
     struct ingest_publisher *publisher; /**< set by send */
     int64_t sent_ms;                    /**< set by send */
 };

@@ -29,7 +29,18 @@ class Ingest:
         self.point = self.state / "ingest-two.fault"
         self.log_path = self.state / "log/ingest-two.log"
         self.proc, self.log, self.url = None, None, ""
+        self.arm(None)
         self.start()
+
+    def arm(self, fault: str | None) -> None:
+        """Die there (base/fault.h); None: nowhere, whatever an earlier run left."""
+        self.point.unlink(missing_ok=True)
+        self.point.with_name(self.point.name + ".fired").unlink(missing_ok=True)
+        if fault:
+            self.point.write_text(fault + "\n")
+
+    def fired(self) -> bool:
+        return self.point.with_name(self.point.name + ".fired").exists()
 
     def start(self) -> None:
         self.log = open(self.log_path, "wb")
@@ -153,10 +164,10 @@ class Idempotency(unittest.TestCase):
         ids = set()
         for n, (point, count, written, known) in enumerate(steps):
             with self.subTest(point=point, count=count):
-                self.two.point.write_text(f"{point} kill {count}\n")
+                self.two.arm(f"{point} kill {count}")
                 self.assertIsNone(post(self.two.url, self.body(n), self.key(n)))
                 self.two.gone()
-                self.assertTrue(self.two.point.with_name(self.two.point.name + ".fired").exists())
+                self.assertTrue(self.two.fired())
                 time.sleep(1)
                 r = post(one, self.body(n), self.key(n))
                 self.assertEqual(r.status_code, 202, r.text)
@@ -199,14 +210,14 @@ class Idempotency(unittest.TestCase):
                 self.assertTrue(replayed(r))
             ids.add(r.json()["id"])
         self.assertEqual(len(ids), 400)
-        print(f"    answered {len(first)}, killed before their answer {len(lost)}, "
-              f"second calls 0, lost 0", flush=True)
         self.called_once(ids)
+        print(f"    answered {len(first)}, killed before their answer {len(lost)}, "
+              "second calls 0, lost 0", flush=True)
         self.two.start()
 
     def test_5_other_body_before_the_key_is_known(self):
         """Both are accepted; send lets only the first one through."""
-        self.two.point.write_text("ingest.after-ack kill 1\n")
+        self.two.arm("ingest.after-ack kill 1")
         self.assertIsNone(post(self.two.url, self.body(0), self.key(0)))
         self.two.gone()
         r = post(lab.ENV["INGEST"], self.body(0, subject="another"), self.key(0))

@@ -326,6 +326,34 @@ static void test_order(void **state)
     assert_int_equal(fake_sent_of(KEYS), keys + 1);
 }
 
+/* The broker seems to go while it acknowledges: the key's record waits for it all the same, or the
+ * 202 would not be known to the other processes. */
+static void test_broker_seems_away(void **state)
+{
+    unsigned keys = fake_sent_of(KEYS);
+    struct http_answer a;
+    int fd = http_open(edge.port);
+
+    (void)state;
+    fake_mode(FAKE_HOLD);
+    assert_true(http_request(fd, "POST", "/v1/mail", AS_SENDER JSON_TYPE KEY_17, MILL_STR(SIMPLE)));
+    for (int i = 0; i < 500 && !fake_held(); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    fake_there(false, true);
+    for (int i = 0; i < 500 && !ingest_publisher_why(edge.app->publisher); i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        ingest_app_tick(edge.app, false);
+    }
+    assert_non_null(ingest_publisher_why(edge.app->publisher));
+    assert_refused(post("", SIMPLE), 503, "unavailable");
+    fake_mode(FAKE_DELIVER);
+    http_read(fd, &a);
+    assert_int_equal(a.status, 202);
+    http_answer_release(&a);
+    close(fd);
+    assert_int_equal(fake_sent_of(KEYS), keys + 1);
+}
+
 /* Rows 1 and 2: the request is written or not, its key's record is not. The same again is written
  * again, under the same id and fingerprint, for the ledger to drop. */
 static void test_death_before_key_record(void **state)
@@ -537,6 +565,7 @@ int main(void)
         EDGE_STARTED(test_refused_burns_nothing),
         EDGE_PLAIN(test_quota_burns_nothing),
         EDGE_STARTED(test_order),
+        EDGE_STARTED(test_broker_seems_away),
         EDGE_STARTED(test_death_before_key_record),
         EDGE_STARTED(test_other_process),
         EDGE_STARTED(test_lifetime),
