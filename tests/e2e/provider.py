@@ -34,7 +34,7 @@ class Outcomes(unittest.TestCase):
         lab.behave({"faults": [{"status": 503, "times": 1, "retry_after": 1}]})
         message, began = send_one(), time.monotonic()
         self.assertEqual(self.called(message), 1)
-        self.assertGreater(time.monotonic() - began, 8)  # by the 10 s delay topic
+        self.assertGreater(time.monotonic() - began, 1)  # by the 1 s delay topic
         self.assertEqual(letter(message), [])
 
     def test_429_comes_back_and_is_sent_once(self):
