@@ -1,6 +1,7 @@
 /* sendmill dlq ls, dlq show: what could not be done, and why. */
 #include "base/clock.h"
 #include "letter.h"
+#include "marks.h"
 #include "record.h"
 #include "scan.h"
 #include "text.h"
@@ -14,6 +15,7 @@ enum { HEX_ROW = 16, HEX_MAX = 1024 };
 struct dlq_ls {
     struct cli *cli;
     struct letter_filter filter;
+    struct marks marks;
     struct mill_arena mem; /**< of one row */
 };
 
@@ -27,15 +29,16 @@ static bool dlq_row(void *arg, const struct mill_record *in)
         return false;
     if (ls->cli->format == CLI_JSON) {
         json_t *o = letter_json(in, &l);
+        json_object_set_new(o, "redriven", json_boolean(marks_has(&ls->marks, in)));
         cli_print(ls->cli, o);
         json_decref(o);
         return true;
     }
     mill_time_text(in->timestamp_us, when, sizeof when);
 #define SAFE(s) text_safe(&ls->mem, (s))
-    printf("%3d/%-8lld %.19sZ %-12s %-10s %s/%s/%s  %s\n", in->partition, (long long)in->offset,
+    printf("%3d/%-8lld %.19sZ %-12s %-10s %s/%s/%s  %s%s\n", in->partition, (long long)in->offset,
            when, SAFE(l.cls), SAFE(l.stage), SAFE(l.topic), SAFE(l.partition), SAFE(l.offset),
-           SAFE(l.reason));
+           SAFE(l.reason), marks_has(&ls->marks, in) ? "  (redriven)" : "");
 #undef SAFE
     mill_arena_reset(&ls->mem);
     return true;
@@ -59,10 +62,14 @@ int cli_dlq_ls(struct cli *cli)
         cli_fail(&err);
         return MILL_EXIT_USAGE;
     }
+    if (marks_read(cli, cli->conf.topic, &ls.marks, &err) && err.code != MILL_E_NOENT)
+        fprintf(stderr, "sendmill: which were redriven is not shown: %s: %s\n", err.where,
+                err.text);
     if (cli->format == CLI_TABLE)
         printf("%-12s %-20s %-12s %-10s %s\n", "PLACE", "TIME", "CLASS", "STAGE", "FROM  REASON");
     code = scan_run(cli, &scan, &err);
     mill_arena_release(&ls.mem);
+    marks_release(&ls.marks);
     return code ? cli_fail(&err) : scan_exit(&scan);
 }
 

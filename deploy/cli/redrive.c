@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "kafka/admin.h"
 #include "letter.h"
+#include "marks.h"
 #include "move.h"
 #include "retry.h"
 #include "scan.h"
@@ -36,9 +37,7 @@ struct redrive {
     struct cli *cli;
     struct letter_filter filter;
     struct mill_admin *admin;
-    char topic_id[37];
-    struct letter_place *marks; /**< sorted: dead letters that were redriven before */
-    size_t marks_n, marks_size;
+    struct marks marks;
     struct retry_topic targets[TARGETS_MAX];
     size_t targets_n;
     struct redrive_row rows[ROWS_MAX];
@@ -51,47 +50,6 @@ struct redrive {
     enum mill_code code;   /**< of a callback */
     struct mill_err err;
 };
-
-/* ---- which were redriven before ---- */
-
-static void redrive_marked(void *arg, const struct mill_move *mark)
-{
-    struct redrive *r = arg;
-
-    if (mark->kind != MILL_MOVE_REDRIVE || !mill_str_is(mark->topic_id, r->topic_id))
-        return;
-    if (r->marks_n == r->marks_size) {
-        size_t size = r->marks_size ? 2 * r->marks_size : 1024;
-        struct letter_place *v = realloc(r->marks, size * sizeof *v);
-        if (!v) {
-            r->code = mill_fail(&r->err, MILL_E_NOMEM, MOVE_TOPIC, "out of memory");
-            return;
-        }
-        r->marks = v;
-        r->marks_size = size;
-    }
-    r->marks[r->marks_n++] = (struct letter_place){(int32_t)mark->partition, mark->offset};
-}
-
-static int redrive_order(const void *a, const void *b)
-{
-    const struct letter_place *x = a, *y = b;
-
-    if (x->partition != y->partition)
-        return x->partition < y->partition ? -1 : 1;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-static enum mill_code redrive_marks(struct redrive *r)
-{
-    enum mill_code code;
-
-    r->marks_n = 0;
-    code = moves_read(r->cli, redrive_marked, r, &r->err);
-    if (r->marks_n)
-        qsort(r->marks, r->marks_n, sizeof *r->marks, redrive_order);
-    return code ? code : r->code;
-}
 
 /* ---- where they go ---- */
 
@@ -119,10 +77,8 @@ static const struct retry_topic *redrive_target(struct redrive *r, struct mill_s
 static enum fate redrive_fate(struct redrive *r, const struct mill_record *in,
                               const struct letter *l, const struct retry_topic **target)
 {
-    const struct letter_place here = {in->partition, in->offset};
-
     *target = redrive_target(r, l->stage);
-    if (r->marks_n && bsearch(&here, r->marks, r->marks_n, sizeof here, redrive_order))
+    if (marks_has(&r->marks, in))
         return FATE_BEFORE;
     if (mill_header(in, "mill.cut-from-bytes").p)
         return FATE_CUT;
@@ -185,7 +141,7 @@ static void redrive_print_row(struct redrive *r, const struct redrive_row *row)
 
 static enum mill_code redrive_count(struct redrive *r)
 {
-    enum mill_code code = redrive_marks(r);
+    enum mill_code code = marks_read(r->cli, r->scan.topic, &r->marks, &r->err);
 
     r->scan.each = redrive_count_each;
     if (!code)
@@ -208,12 +164,12 @@ static enum mill_code redrive_one(struct redrive *r, const struct mill_record *i
                                   const struct letter *l, const struct retry_topic *t)
 {
     struct mill_pair *h = mill_arena_calloc(&r->mem, in->headers.n + LETTER_OWN_HEADERS, sizeof *h);
-    struct mill_str key =
-        mill_arena_printf(&r->mem, "%s/%d/%lld", r->topic_id, in->partition, (long long)in->offset);
+    struct mill_str key = mill_arena_printf(&r->mem, "%s/%d/%lld", r->marks.topic_id, in->partition,
+                                            (long long)in->offset);
     struct mill_move mark = {
         .kind = MILL_MOVE_REDRIVE,
         .topic = mill_str(in->topic),
-        .topic_id = mill_str(r->topic_id),
+        .topic_id = mill_str(r->marks.topic_id),
         .partition = in->partition,
         .offset = in->offset,
         .stages = l->stage,
@@ -258,13 +214,13 @@ static enum mill_code redrive_move(struct redrive *r)
     char id[300];
     enum mill_code code;
 
-    snprintf(id, sizeof id, "sendmill.redrive.%s", r->topic_id);
+    snprintf(id, sizeof id, "sendmill.redrive.%s", r->marks.topic_id);
     code = move_open(&r->move, r->cli, id, NULL, &r->err);
     if (code)
         return code;
     progress_begin(&r->move.progress, "redriven", r->count[FATE_GO]);
     /* Once more, now that nobody else can add to them. */
-    code = redrive_marks(r);
+    code = marks_read(r->cli, r->scan.topic, &r->marks, &r->err);
     r->scan.each = redrive_move_each;
     if (!code)
         code = scan_run(r->cli, &r->scan, &r->err);
@@ -338,7 +294,6 @@ static int redrive_go(struct redrive *r)
 int cli_dlq_redrive(struct cli *cli)
 {
     struct redrive *r = calloc(1, sizeof *r);
-    struct mill_topic topic;
     enum mill_code code = MILL_OK;
     int rc = MILL_EXIT_USAGE;
 
@@ -362,12 +317,8 @@ int cli_dlq_redrive(struct cli *cli)
     }
     code = mill_admin_new(&r->admin, &cli->kafka, TIMEOUT_MS, &r->err);
     if (!code)
-        code = mill_admin_topic(r->admin, cli->conf.topic, &topic, &r->err);
-    if (!code) {
-        mill_str_cut(mill_str(topic.id[0] ? topic.id : "-"), r->topic_id, sizeof r->topic_id);
         code = scan_bounds_find(cli, &r->scan, &r->bounds, &r->err);
-        r->scan.bounds = &r->bounds;
-    }
+    r->scan.bounds = &r->bounds;
     if (!code)
         code = redrive_count(r);
     rc = code ? cli_fail(&r->err) : cli_stopped() ? CLI_INTERRUPTED : redrive_go(r);
@@ -376,7 +327,7 @@ out:
     scan_bounds_release(&r->bounds);
     mill_admin_free(r->admin);
     mill_arena_release(&r->mem);
-    free(r->marks);
+    marks_release(&r->marks);
     free(r);
     return rc;
 }

@@ -169,6 +169,9 @@ class Redrive(unittest.TestCase):
         back = [m for m in lab.read("mail.retry.validate") if m.key() == key.encode()]
         self.assertEqual([(m.partition(), lab.headers(m)["mill.origin"]) for m in back],
                          [(3, "x/1/2/3")])
+        self.assertEqual([r["redriven"] for r in lines("dlq", "ls", "--reason", "by a test",
+                                                       "--from", "@-5m") if r["key"] == key], [True])
+        self.assertIn("(redriven)", lab.sendmill("dlq", "ls", "--from", "@-5m").stdout)
         parked = lab.wait_for("it is parked", lambda: [
             m for m in lab.read("mail.parked") if m.key() == key.encode()], 60, 1)
         self.assertEqual(lab.headers(parked[0])["mill.redrives"], "6")
