@@ -29,29 +29,10 @@ static void batch_drop_unstarted(struct send_state *st)
     }
 }
 
-/** The table learns of an own deed before the topic brings it back. Where this fails, the partition
- *  has gone: its new owner reads the topic. */
-static bool batch_tell(struct mill_table *ledger, const struct send_deed *deed)
-{
-    const struct mill_ledger record = send_deed_record(deed);
-    char key[MILL_LEDGER_KEY_MAX + 1];
-
-    if (deed->claim) {
-        const struct mill_ledger claim = send_claim_record(&record);
-        if (mill_table_put(ledger, deed->partition, send_claim_key(key, claim.request_id), &claim,
-                           NULL))
-            return false;
-    }
-    return !mill_table_put(ledger, deed->partition,
-                           mill_ledger_key(key, record.message_id, record.attempt, "send"), &record,
-                           NULL);
-}
-
 /** What ended in the batch before is committed, unless its record has come again. */
 static void batch_end(struct mill_ctx *ctx, const struct mill_record *const *in, size_t n)
 {
     struct send_state *st = mill_state(ctx);
-    struct mill_table *ledger = mill_ctx_table(ctx, SEND_TABLE_LEDGER);
     struct send_deed *ended = send_life_take_ended(st->life), *next;
 
     for (size_t i = 0; ended && i < n; i++) {
@@ -66,7 +47,7 @@ static void batch_end(struct mill_ctx *ctx, const struct mill_record *const *in,
         if (deed->again)
             send_life_list(st->life, deed);
         else
-            deed->told = batch_tell(ledger, deed);
+            deed->told = true;
     }
 }
 

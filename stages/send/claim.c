@@ -18,41 +18,30 @@ struct mill_str send_request_of(struct mill_str message_id)
     return (struct mill_str){message_id.p, slash ? (size_t)(slash - message_id.p) : message_id.n};
 }
 
-struct mill_str send_claim_key(char *buf, struct mill_str request_id)
+static struct mill_str claim_key(char *buf, struct mill_str request_id)
 {
     int n = snprintf(buf, MILL_LEDGER_KEY_MAX + 1, "%.*s/claim", MILL_FMT(request_id));
 
     return (struct mill_str){buf, n > MILL_LEDGER_KEY_MAX ? MILL_LEDGER_KEY_MAX : (size_t)n};
 }
 
-struct mill_ledger send_claim_record(const struct mill_ledger *attempt)
-{
-    const struct mill_str request_id = send_request_of(attempt->message_id);
-
-    return (struct mill_ledger){
-        .message_id = request_id,
-        .kind = MILL_LEDGER_CLAIM,
-        .fingerprint = attempt->fingerprint,
-        .at = mill_now_us(),
-        .request_id = request_id,
-        .tenant = attempt->tenant,
-        .accepted_at = attempt->accepted_at,
-    };
-}
-
 enum mill_code send_emit_claim(struct mill_ctx *ctx, const struct send_job *job,
                                struct mill_err *err)
 {
     const struct mill_message *m = job->msg;
-    const struct mill_ledger claim = send_claim_record(&(struct mill_ledger){
-        .message_id = m->message_id,
+    const struct mill_str request_id = send_request_of(m->message_id);
+    const struct mill_ledger claim = {
+        .message_id = request_id,
+        .kind = MILL_LEDGER_CLAIM,
         .fingerprint = m->fingerprint,
+        .at = mill_now_us(),
+        .request_id = request_id,
         .tenant = m->tenant,
         .accepted_at = m->accepted_at,
-    });
+    };
     char key[MILL_LEDGER_KEY_MAX + 1];
 
-    return mill_emit(ctx, SEND_OUT_LEDGER, send_claim_key(key, claim.request_id), &claim, err);
+    return send_emit_known(ctx, job->in->partition, claim_key(key, request_id), &claim, err);
 }
 
 /** A search through the table. */
@@ -112,8 +101,8 @@ enum mill_code send_claim_plan(struct mill_ctx *ctx, struct send_job *job, struc
     if (!look.fingerprint.n || job->msg->resend_id.n)
         return MILL_OK;
     if (!claim_in_batch(mill_state(ctx), job, &look)) {
-        rc = mill_table_each(ledger, job->in->partition, send_claim_key(key, request_id),
-                             claim_each, &look, err);
+        rc = mill_table_each(ledger, job->in->partition, claim_key(key, request_id), claim_each,
+                             &look, err);
         if (!rc && look.owner == CLAIM_OTHER) {
             rc = mill_table_each(ledger, job->in->partition,
                                  (struct mill_str){key, request_id.n + 1}, stands_each, &look, err);

@@ -130,12 +130,8 @@ enum mill_code send_emit_doubt(struct mill_ctx *ctx, int32_t partition,
     doubt.outcome = MILL_OUTCOME_UNKNOWN;
     doubt.provider_id = (struct mill_str){NULL, 0};
     doubt.at = status.at;
-    rc = mill_emit(ctx, SEND_OUT_LEDGER, key, &doubt, err);
-    if (!rc)
-        rc = mill_emit(ctx, SEND_OUT_STATUS, status.message_id, &status, err);
-    /* Another copy of the message in this batch need not say it again. */
-    return rc ? rc
-              : mill_table_put(mill_ctx_table(ctx, SEND_TABLE_LEDGER), partition, key, &doubt, err);
+    rc = send_emit_known(ctx, partition, key, &doubt, err);
+    return rc ? rc : mill_emit(ctx, SEND_OUT_STATUS, status.message_id, &status, err);
 }
 
 /** The walk over a partition's ledger: an attempt's doubt and evidence come before its INTENT. */

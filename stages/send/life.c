@@ -142,7 +142,6 @@ struct send_deed *send_life_begin(struct send_life *l, const struct send_job *jo
     deed->partition = job->in->partition;
     deed->attempt = job->attempt;
     deed->provider = job->route->provider;
-    deed->claim = job->claim;
     mill_str_cut(job->msg->fingerprint, deed->fingerprint, sizeof(deed->fingerprint));
     mill_str_cut(job->msg->tenant, deed->tenant, sizeof(deed->tenant));
     mill_str_cut(job->msg->resend_id, deed->resend_id, sizeof(deed->resend_id));

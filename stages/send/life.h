@@ -18,7 +18,7 @@ struct send_life;
 struct send_deed {
     char message_id[MILL_MESSAGE_ID_MAX + 1];
     bool running;
-    bool told;      /**< its outcome is committed, and in the ledger table */
+    bool told;      /**< its outcome is committed */
     bool listed;    /**< in the list that send_life_take_ended() gives */
     bool again;     /**< its record has come again in the batch in hand */
     uint64_t place; /**< which record it was done for */
@@ -26,7 +26,7 @@ struct send_deed {
     int64_t attempt;
     const struct mill_provider *provider;
     enum mill_outcome outcome;
-    bool called, claim;
+    bool called;
     int64_t at; /**< when it ended, µs since 1970 */
     char fingerprint[129], provider_id[129], reason[301], tenant[129], resend_id[129];
     struct send_deed *next; /**< in that list */

@@ -52,11 +52,26 @@ enum mill_code send_emit_ledger(struct mill_ctx *ctx, const struct send_job *job
                                 struct mill_err *err)
 {
     const struct mill_ledger record = ledger_record(job, kind);
-    char key[MILL_LEDGER_KEY_MAX + 1];
+    char buf[MILL_LEDGER_KEY_MAX + 1];
+    const struct mill_str key = mill_ledger_key(buf, record.message_id, record.attempt, "send");
 
-    return mill_emit(ctx, SEND_OUT_LEDGER,
-                     mill_ledger_key(key, job->msg->message_id, job->attempt, "send"), &record,
-                     err);
+    return kind == MILL_LEDGER_INTENT /* life.h knows what runs */
+               ? mill_emit(ctx, SEND_OUT_LEDGER, key, &record, err)
+               : send_emit_known(ctx, job->in->partition, key, &record, err);
+}
+
+/** Before its commit: where that fails for good, the process ends, and the table's own records with
+ *  it. Where the partition is not held any more, its new owner reads the topic. */
+enum mill_code send_emit_known(struct mill_ctx *ctx, int32_t partition, struct mill_str key,
+                               const struct mill_ledger *record, struct mill_err *err)
+{
+    enum mill_code rc = mill_emit(ctx, SEND_OUT_LEDGER, key, record, err);
+    struct mill_err gone = {0};
+
+    if (!rc &&
+        mill_table_put(mill_ctx_table(ctx, SEND_TABLE_LEDGER), partition, key, record, &gone))
+        mill_log_err(MILL_WARN, "ledger_put", &gone);
+    return rc;
 }
 
 enum mill_code send_emit_status(struct mill_ctx *ctx, const struct send_job *job,

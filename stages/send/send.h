@@ -95,12 +95,8 @@ enum mill_code send_claim_plan(struct mill_ctx *ctx, struct send_job *job,
                                struct mill_err *err) MILL_NODISCARD;
 enum mill_code send_emit_claim(struct mill_ctx *ctx, const struct send_job *job,
                                struct mill_err *err) MILL_NODISCARD;
-/** @brief The CLAIM that goes with an attempt. @own borrowed from it */
-struct mill_ledger send_claim_record(const struct mill_ledger *attempt);
 /** @brief What stands before the first slash. @own borrowed from message_id */
 struct mill_str send_request_of(struct mill_str message_id);
-/** @brief request_id/claim into buf (MILL_LEDGER_KEY_MAX + 1 bytes). @own borrowed */
-struct mill_str send_claim_key(char *buf, struct mill_str request_id);
 
 /* cancel.c: */
 /** @brief Does its tenant not want the job's message any more? */
@@ -122,6 +118,10 @@ enum mill_code send_pause_conclude(struct mill_ctx *ctx, const struct send_job *
                                    struct mill_err *err) MILL_NODISCARD;
 
 /* outcome.c: */
+/** @brief To the ledger, and into its table at once, before the topic brings it back. */
+enum mill_code send_emit_known(struct mill_ctx *ctx, int32_t partition, struct mill_str key,
+                               const struct mill_ledger *record,
+                               struct mill_err *err) MILL_NODISCARD;
 /* suppress.c: */
 /** @brief Leave suppressed recipients out of the job's message (job->msg becomes a copy,
  *  job->left_out says who); SEND_SUPPRESSED when nobody is left in To. Else add the one-click link,
