@@ -310,9 +310,9 @@ static void settled_then_delivered(void **state)
 static const struct reject {
     const char *name, *provider, *raw;
 } rejects[] = {
-    {"no JSON", "sendgrid", "{\"a\":"},          {"no object", "sendgrid", "[]"},
-    {"two objects", "sendgrid", "{}{}"},         {"unknown provider", "pigeon", "{}"},
-    {"a provider without events", "smtp", "{}"},
+    {"no JSON", "sendgrid", "{\"a\":"},         {"no object", "sendgrid", "[]"},
+    {"two objects", "sendgrid", "{}{}"},        {"unknown provider", "pigeon", "{}"},
+    {"an SMTP event of nothing", "smtp", "[]"},
 };
 
 static void rejected(void **state)
