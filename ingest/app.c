@@ -1,6 +1,6 @@
 /**
  * @file app.c
- * @brief Routes, health, start and end.
+ * @brief Routes, start and end.
  */
 #include "app.h"
 
@@ -14,16 +14,13 @@
 #include <time.h>
 
 enum {
-    APP_LATER_MAX = 64,  /* password hashes that may wait */
-    APP_FLUSH_MS = 250,  /* for the last answers to leave their sockets */
-    APP_EXTRA_MS = 2000, /* of flushing, when the drain time is over */
-    APP_HEALTH_BYTES = 1 << 18,
+    APP_LATER_MAX = 64,         /* password hashes that may wait */
+    APP_FLUSH_MS = 250,         /* for the last answers to leave their sockets */
+    APP_EXTRA_MS = 2000,        /* of flushing, when the drain time is over */
     APP_FORM_BYTES = 4096,      /* of an unsubscribe's body */
     APP_PROPS = 2,              /* librdkafka's properties that follow our options */
     APP_BESIDE_BYTES = 2 << 20, /* of a record beside its value, and of others in its batch */
 };
-
-extern const char ingest_openapi[];
 
 /* --- answers --------------------------------------------------------------------------------- */
 
@@ -104,67 +101,12 @@ bool ingest_trace_of(struct mill_exchange *x, struct ingest_trace *out)
     return parent.p != NULL;
 }
 
-/* --- health ---------------------------------------------------------------------------------- */
-
-static void app_healthz(void *arg, struct mill_exchange *x)
-{
-    struct mill_buf body;
-
-    mill_buf_init(&body, APP_HEALTH_BYTES);
-    mill_buf_puts(&body, "{\"status\":\"alive\"}");
-    ingest_reply(arg, x, 200, (struct mill_map){0}, &body);
-    mill_buf_release(&body);
-}
-
-const char *ingest_why(const struct ingest *app)
-{
-    const char *why =
-        atomic_load(&app->draining) ? "going down" : ingest_publisher_why(app->publisher);
-
-    return why ? why : ingest_keys_why(app->keys);
-}
-
-static void app_readyz(void *arg, struct mill_exchange *x)
-{
-    struct ingest *app = arg;
-    const char *why = ingest_why(app);
-    struct mill_buf body;
-
-    mill_buf_init(&body, APP_HEALTH_BYTES);
-    if (why)
-        mill_buf_printf(&body, "{\"status\":\"unready\",\"why\":\"%s\"}", why);
-    else
-        mill_buf_puts(&body, "{\"status\":\"ready\"}");
-    ingest_reply(app, x, why ? 503 : 200, (struct mill_map){0}, &body);
-    mill_buf_release(&body);
-}
-
-static void app_metrics(void *arg, struct mill_exchange *x)
-{
-    struct ingest *app = arg;
-    struct mill_pair type = {MILL_STR("Content-Type"), MILL_STR("text/plain; version=0.0.4")};
-    struct mill_buf body;
-
-    mill_buf_init(&body, APP_HEALTH_BYTES);
-    (void)mill_metrics_text(app->metrics, &body);
-    mill_exchange_answer(x, 200, (struct mill_map){&type, 1}, mill_buf_view(&body));
-    mill_buf_release(&body);
-}
-
-static void app_openapi(void *arg, struct mill_exchange *x)
-{
-    struct mill_pair type = {MILL_STR("Content-Type"), MILL_STR("application/json")};
-
-    (void)arg;
-    mill_exchange_answer(x, 200, (struct mill_map){&type, 1}, mill_str(ingest_openapi));
-}
-
 /* --- start and end --------------------------------------------------------------------------- */
 
 static const struct mill_route status_routes[] = {
-    {"GET", "/healthz", app_healthz, 0},
-    {"GET", "/readyz", app_readyz, 0},
-    {"GET", "/metrics", app_metrics, 0},
+    {"GET", "/healthz", ingest_healthz_get, 0},
+    {"GET", "/readyz", ingest_readyz_get, 0},
+    {"GET", "/metrics", ingest_metrics_get, 0},
     {0},
 };
 
@@ -180,10 +122,10 @@ static enum mill_code app_serve(struct ingest *app, struct mill_err *err)
         {"GET", "/v1/unsubscribe/*", ingest_unsubscribe_get, 0},
         {"POST", "/v1/unsubscribe/*", ingest_unsubscribe_post, APP_FORM_BYTES},
         {"GET", "/v1/limits", ingest_limits_get, 0},
-        {"GET", "/healthz", app_healthz, 0},
-        {"GET", "/readyz", app_readyz, 0},
-        {"GET", "/metrics", app_metrics, 0},
-        {"GET", "/openapi.json", app_openapi, 0},
+        {"GET", "/healthz", ingest_healthz_get, 0},
+        {"GET", "/readyz", ingest_readyz_get, 0},
+        {"GET", "/metrics", ingest_metrics_get, 0},
+        {"GET", "/openapi.json", ingest_openapi_get, 0},
         {"GET", "/problems/*", ingest_problem_page, 0},
         {0},
     };

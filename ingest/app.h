@@ -75,6 +75,10 @@ void ingest_callback_post(void *app, struct mill_exchange *x);
 void ingest_unsubscribe_get(void *app, struct mill_exchange *x);
 void ingest_unsubscribe_post(void *app, struct mill_exchange *x);
 void ingest_limits_get(void *app, struct mill_exchange *x);
+void ingest_healthz_get(void *app, struct mill_exchange *x);
+void ingest_readyz_get(void *app, struct mill_exchange *x);
+void ingest_metrics_get(void *app, struct mill_exchange *x);
+void ingest_openapi_get(void *app, struct mill_exchange *x);
 
 /** traceparent and tracestate of a new record. */
 struct ingest_trace {
