@@ -220,7 +220,7 @@ def play(args, stack, seed: int) -> bool:
     lines, ok = tell(run, book, account, accounts.Sums(book, account, lab.calls(), left))
     lines.insert(-1, f"left hanging by the broker (KAFKA-20734), ended as it had decided: {watch.ended}")
     print("\n".join(lines), flush=True)
-    if args.keep:
+    if args.keep and not run.failed:
         keep(lines, f"MILL_SEED={seed} MILL_FAULTS_RATE={rate:.0f} tests/run faults {args.n}")
     return ok and len(run.struck) > 0
 
