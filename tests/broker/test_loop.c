@@ -306,6 +306,7 @@ static void what_comes_back_is_of_the_port_it_came_from(void **state)
 {
     static const char *const first[] = {"__connect.errors.topic=notes", NULL},
                              *const second[] = {"__connect.errors.topic=others", NULL},
+                             *const itself[] = {"__connect.errors.topic=retry", NULL},
                              *const neither[] = {"__connect.errors.topic=gone", NULL};
     struct lab_record v[8];
     pid_t pid;
@@ -317,9 +318,11 @@ static void what_comes_back_is_of_the_port_it_came_from(void **state)
     lab_produce(&lab, "retry", 2, MILL_STR("o2"), MILL_STR("no frame"), second);
     lab_produce(&lab, "retry", 2, MILL_STR("n1"), lab_note(MILL_STR("note")), first);
     lab_produce(&lab, "retry", 2, MILL_STR("n2"), lab_note(MILL_STR("note")), NULL);
+    /* came by the timer first, and failed then */
+    lab_produce(&lab, "retry", 2, MILL_STR("n3"), lab_note(MILL_STR("note")), itself);
     lab_produce(&lab, "retry", 2, MILL_STR("x1"), lab_note(MILL_STR("note")), neither);
-    assert_int_equal(lab_read(&lab, "copies", v, 8, 4), 4);
-    for (size_t i = 0; i < 4; i++) /* behind frame and length */
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 5), 5);
+    for (size_t i = 0; i < 5; i++) /* behind frame and length */
         assert_string_equal(v[i].value + 6, *v[i].key == 'o' ? "raw" : "note");
     assert_int_equal(lab_read(&lab, "failures", v, 8, 1), 1);
     assert_string_equal(v[0].key, "x1");

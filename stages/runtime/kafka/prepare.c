@@ -122,14 +122,15 @@ static bool prepare_decode(struct mill_ctx *ctx, struct run_item *item, struct m
 }
 
 /* A retry topic carries what any of the ports' records have become: the failure headers say which
- * topic it came from. Without them it is of the first port. */
+ * topic it came from. Without them, or where it failed as it came by the timer (the place is then
+ * the retry topic itself), it is of the first port. */
 static enum mill_code prepare_port(const struct mill_ctx *ctx, const struct run_part *p,
                                    const struct mill_record *in, size_t *port, struct mill_err *err)
 {
     struct mill_str from = mill_header(in, "__connect.errors.topic");
 
     *port = p->port;
-    if (!p->retry || !from.p || !ctx->spec->in[1].name)
+    if (!p->retry || !from.p || mill_str_is(from, p->topic) || !ctx->spec->in[1].name)
         return MILL_OK;
     for (size_t i = 0; i < ctx->in_topics_n; i++)
         if (!ctx->in_topics[i].retry && mill_str_is(from, ctx->in_topics[i].name)) {
