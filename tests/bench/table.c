@@ -8,6 +8,7 @@
 #include "kafka/producer.h"
 #include "mail/records.h"
 #include "table.h"
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +23,16 @@ static void die(const char *what, const struct mill_err *err)
 static size_t key_of(char *out, size_t size, long i)
 {
     return (size_t)snprintf(out, size, "0190c5f8-7b4a-7c3e-9d21-%012ld/0/1/send", i);
+}
+
+static atomic_long undelivered;
+
+static void on_delivery(void *arg, enum mill_delivery d, int32_t partition, int64_t offset,
+                        const char *reason)
+{
+    (void)arg, (void)partition, (void)offset, (void)reason;
+    if (d != MILL_DELIVERED)
+        atomic_fetch_add(&undelivered, 1);
 }
 
 static void fill(struct mill_producer *p, struct mill_codec *c, int32_t schema, const char *topic,
@@ -51,7 +62,7 @@ static void fill(struct mill_producer *p, struct mill_codec *c, int32_t schema, 
         if (!mill_frame_add(&b, schema) || mill_codec_encode(c, &r, &b, &err))
             die("encode", &err);
         while ((code = mill_producer_send(p, topic, -1, k, mill_buf_view(&b), (struct mill_map){0},
-                                          NULL, NULL, &err)) == MILL_E_IO)
+                                          on_delivery, NULL, &err)) == MILL_E_IO)
             usleep(10000);
         if (code)
             die("produce", &err);
@@ -59,6 +70,11 @@ static void fill(struct mill_producer *p, struct mill_codec *c, int32_t schema, 
     while (mill_producer_queued(p))
         usleep(10000);
     mill_buf_release(&b);
+    if (atomic_load(&undelivered)) {
+        mill_fail(&err, MILL_E_IO, topic, "%ld records were not delivered",
+                  atomic_load(&undelivered));
+        die("fill", &err);
+    }
 }
 
 static void look(struct mill_table *t, long count)

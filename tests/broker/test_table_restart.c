@@ -97,7 +97,7 @@ static void change_text(const char *from, const char *to)
 static void another_boot_format_or_topic_is_made_anew(void **state)
 {
     static const char *const changes[][2] = {
-        {"boot ", "boot x"}, {"table 1", "table 0"}, {"topic thi", "topic tho"}};
+        {"boot ", "boot x"}, {"table ", "table 0"}, {"topic thi", "topic tho"}};
     char name[256];
 
     (void)state;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Raise it when what the file holds changes in form or meaning. */
-enum { FORMAT = 1, PATH_BYTES = 1100, TEXT_MAX = 4096 };
+enum { FORMAT = 2, PATH_BYTES = 1100, TEXT_MAX = 4096 };
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
 /* What the text of a file made now is; empty where the machine does not say its boot. */

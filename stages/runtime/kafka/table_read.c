@@ -207,7 +207,8 @@ static bool read_resume(struct mill_table *t, struct run_table_part *p, int64_t 
                  MILL_KV(MILL_KS("table", t->conf.name), MILL_KI("partition", p->id)), "%s", why);
     if (known && !why)
         return true;
-    p->mark = (struct run_store_mark){.next = low, .end_us = mill_now_us(), .epoch = -1};
+    p->mark =
+        (struct run_store_mark){.next = low, .low = low, .end_us = mill_now_us(), .epoch = -1};
     memcpy(p->mark.topic_id, t->topic_id, sizeof p->mark.topic_id);
     return false;
 }
@@ -229,7 +230,10 @@ static enum mill_code read_add(struct mill_table *t, int32_t partition, struct m
     keep = read_resume(t, &p, low, high);
     run_table_lock(t);
     code = run_store_hold(t->store, partition, keep, err);
+    if (!code && low > p.mark.low)
+        code = run_store_expire(t->store, partition, low, err);
     run_table_unlock(t);
+    p.mark.low = low;
     if (code)
         return code;
     t->parts[t->parts_n++] = p;

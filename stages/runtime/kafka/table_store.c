@@ -215,6 +215,42 @@ enum mill_code run_store_hold(struct run_store *s, int32_t partition, bool keep,
     return MILL_OK;
 }
 
+static int store_expire(MDB_txn *txn, MDB_dbi dbi, int64_t low)
+{
+    MDB_cursor *at = NULL;
+    MDB_val k, v;
+    int rc = mdb_cursor_open(txn, dbi, &at);
+
+    while (!rc && !(rc = mdb_cursor_get(at, &k, &v, MDB_NEXT))) {
+        int64_t offset;
+        memcpy(&offset, v.mv_data, STORE_OFFSET_BYTES);
+        if (offset < low)
+            rc = mdb_cursor_del(at, 0);
+    }
+    if (at)
+        mdb_cursor_close(at);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+enum mill_code run_store_expire(struct run_store *s, int32_t partition, int64_t low,
+                                struct mill_err *err)
+{
+    const struct store_part *p = store_part(s, partition);
+    MDB_txn *txn = NULL;
+    int rc;
+
+    if (!p)
+        return mill_fail(err, MILL_E_STATE, s->name, "partition %d is not held", partition);
+    rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (!rc)
+        rc = store_expire(txn, p->topic, low);
+    if (!rc)
+        rc = mdb_txn_commit(txn);
+    else if (txn)
+        mdb_txn_abort(txn);
+    return rc ? store_fail(err, s, rc) : MILL_OK;
+}
+
 void run_store_forget(struct run_store *s, int32_t partition)
 {
     char name[NAME_BYTES];

@@ -21,6 +21,7 @@ struct run_store_mark {
     char topic_id[40]; /**< the broker's, text; zeros behind it */
     int64_t next;      /**< offset of the first record not taken */
     int64_t end_us;    /**< wall clock: when the table last had all that the topic had */
+    int64_t low;       /**< where the topic began when what lies before it was last deleted here */
     int32_t epoch;     /**< leader epoch of the record before next; -1 = not known */
     int32_t spare;     /**< 0 */
 };
@@ -36,6 +37,9 @@ bool run_store_mark(struct run_store *s, int32_t partition, struct run_store_mar
 /** @brief Hold a partition. @param keep what the file has of the topic; false: empty */
 enum mill_code run_store_hold(struct run_store *s, int32_t partition, bool keep,
                               struct mill_err *err) MILL_NODISCARD;
+/** @brief Delete what lies before the topic's start: retention has deleted it there. */
+enum mill_code run_store_expire(struct run_store *s, int32_t partition, int64_t low,
+                                struct mill_err *err) MILL_NODISCARD;
 /** @brief The next hold of it begins empty. */
 void run_store_forget(struct run_store *s, int32_t partition);
 void run_store_let_go(struct run_store *s, int32_t partition);
