@@ -5,6 +5,7 @@
 #include "header.h"
 #include "later.h"
 #include "quota.h"
+#include "rate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -403,18 +404,35 @@ static void test_later(void **state)
     ingest_later_free(NULL);
 }
 
+/* One second's worth at once, then as it fills; a clock that another thread read later harms not.
+ */
+static void test_rate(void **state)
+{
+    struct ingest_rate r;
+    int64_t t;
+
+    (void)state;
+    ingest_rate_init(&r, 10);
+    t = r.at_ms;
+    for (int i = 0; i < 10; i++)
+        assert_true(ingest_rate_take_at(&r, t));
+    assert_false(ingest_rate_take_at(&r, t));
+    assert_false(ingest_rate_take_at(&r, t + 99));
+    assert_true(ingest_rate_take_at(&r, t + 101));
+    assert_false(ingest_rate_take_at(&r, t)); /* earlier than the last look */
+    for (int i = 0; i < 10; i++)
+        assert_true(ingest_rate_take_at(&r, t + 3600000)); /* no more than it holds */
+    assert_false(ingest_rate_take_at(&r, t + 3600000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_credentials_rows),
-        cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_authorization),
-        cmocka_unit_test(test_auth_file),
-        cmocka_unit_test(test_media),
-        cmocka_unit_test(test_key),
-        cmocka_unit_test(test_trace),
-        cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_quota),
+        cmocka_unit_test(test_rate),      cmocka_unit_test(test_credentials_rows),
+        cmocka_unit_test(test_secrets),   cmocka_unit_test(test_authorization),
+        cmocka_unit_test(test_auth_file), cmocka_unit_test(test_media),
+        cmocka_unit_test(test_key),       cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_batch),     cmocka_unit_test(test_quota),
         cmocka_unit_test(test_later),
     };
 
