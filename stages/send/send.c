@@ -34,7 +34,7 @@ enum {
     LIFE_DEEDS = 8192,
     /** INTENTs of one transaction A: so many are in doubt at most after a crash. Two rounds of the
      *  default concurrency, so that the commits around them cost little. */
-    BATCH_MAX = 512,
+    BATCH_MAX = 1024,
     HOLD_MS = 5000, /**< longest wait in hand for a provider */
     REFRESH_MS = 50,
 };
@@ -94,7 +94,7 @@ static const struct mill_opt opts[] = {
     {.name = "concurrency",
      .type = MILL_OPT_U32,
      OPT(concurrency),
-     .def = "256",
+     .def = "512",
      .min = 1,
      .max = 1000,
      .help = "provider calls at once"},

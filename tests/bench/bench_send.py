@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import requests
 
 PAIRS, PARTITIONS, LATENCY_MS, GATE = 3, 4, 50, 2000
-BATCH = 512  # of stages/send/send.c
+BATCH = 1024  # of stages/send/send.c
 IN, LIMIT_S = "bench.messages", 300
 COMPACT = {"cleanup.policy": "compact"}
 
@@ -57,8 +57,8 @@ class Bench:
                                               capture_output=True, text=True).stdout)
         self.default = {o["name"]: o.get("default") for o in described["options"]}
 
-    def create(self, *topics: str, config: dict | None = None, partitions: int = PARTITIONS) -> None:
-        new = [NewTopic(t, partitions, 1, config=config or {}) for t in topics]
+    def create(self, *topics: str, config: dict | None = None) -> None:
+        new = [NewTopic(t, PARTITIONS, 1, config=config or {}) for t in topics]
         for done in self.admin.create_topics(new).values():
             done.result(30)
 
@@ -116,23 +116,21 @@ class Bench:
             self.provider.url, self.default["concurrency"], str(BATCH)])
 
     def stage(self) -> dict[str, float]:
+        """Every port and table of the stage has a topic of its own; those of tables are compacted."""
         n = next(self.number)
-        name = {k: f"bench.{k}{n}" for k in ("ledger", "status", "cancellations", "pauses",
-                                             "failures", "retry", "delay")}
-        self.create(*(name[k] for k in ("status", "failures", "retry", "delay")))
-        self.create(name["ledger"], name["cancellations"], config=COMPACT)
-        self.create(name["pauses"], config=COMPACT, partitions=1)
-        delays = [x for tier in ("1s", "10s", "1m", "10m", "1h", "1d")
-                  for x in (f"--out.delay-{tier}", name["delay"])]
+        ports = [o.partition(".") for o in self.default
+                 if o.startswith(("in.", "out.", "table.")) and o != "in.messages"]
+        tables = {name for kind, _, name in ports if kind == "table"}
+        others = {name for _, _, name in ports} - tables | {"failures", "retry"}
+        self.create(*(f"bench.{name}{n}" for name in tables), config=COMPACT)
+        self.create(*(f"bench.{name}{n}" for name in others))
+        topics = [x for kind, _, name in ports for x in (f"--{kind}.{name}", f"bench.{name}{n}")]
         group = f"bench-send{n}"
         with tempfile.TemporaryDirectory() as state:
             return self.watch(group, [
                 self.tree / "bin/mill-send", "--brokers", self.env["BROKERS"],
-                "--registry", self.env["REGISTRY"], "--group", group, "--in.messages", IN,
-                "--in.cancellations", name["cancellations"], "--out.ledger", name["ledger"],
-                "--out.status", name["status"], *delays, "--table.ledger", name["ledger"],
-                "--table.cancellations", name["cancellations"], "--table.pauses", name["pauses"],
-                "--failures-topic", name["failures"], "--retry-topic", name["retry"],
+                "--registry", self.env["REGISTRY"], "--group", group, "--in.messages", IN, *topics,
+                "--failures-topic", f"bench.failures{n}", "--retry-topic", f"bench.retry{n}",
                 "--state-dir", state, "--sendgrid-url", self.provider.url, "--log-level", "warn"])
 
 

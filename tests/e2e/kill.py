@@ -111,8 +111,8 @@ class Kill(unittest.TestCase):
         self.assertEqual(twice, {})
         if "broker" not in [v for v, _ in struck]:
             self.assertEqual(watch.ended, [])
-        # Only what was in the air when send died may be unknown: one batch of at most 512 each time.
-        self.assertLessEqual(len(unknown), 512 * sum(v == "send" for v, _ in struck))
+        # Only what was in the air when send died may be unknown: one batch of at most 1024 each time.
+        self.assertLessEqual(len(unknown), 1024 * sum(v == "send" for v, _ in struck))
         # An answer is lost with the edge or the broker; the provider waits 10 s for one.
         self.events_are_whole(sum(1 + stop_s // 10 for v, stop_s in struck
                                   if v in ("ingest", "broker")))
