@@ -20,7 +20,7 @@ static int setup(void **state)
     snprintf(folder, sizeof folder, "%s/mill-store-XXXXXX", P_tmpdir);
     if (!mkdtemp(folder))
         return -1;
-    return run_store_open(&store, folder, "s", "topic", 1 << 20, &err);
+    return (int)run_store_open(&store, folder, "s", "topic", 1 << 20, &err);
 }
 
 static int teardown(void **state)
