@@ -11,9 +11,11 @@
 #ifndef MILL_BASE_FAULT_H
 #define MILL_BASE_FAULT_H
 
-#ifdef MILL_FAULT_POINTS
-/** @brief Pass a point. @param point its name, "process.moment" @thread any */
+/** @brief Pass a point. Only there with MILL_FAULT_POINTS: use the macro.
+ *  @param point its name, "process.moment" @thread any */
 void mill_fault_point(const char *point);
+
+#ifdef MILL_FAULT_POINTS
 #define MILL_FAULT_POINT(point) mill_fault_point(point)
 #else
 #define MILL_FAULT_POINT(point) ((void)0)
