@@ -58,3 +58,16 @@ void ingest_caller_check(struct ingest_caller *c)
 {
     caller_check(c, false);
 }
+
+void *ingest_call_new(struct ingest *app, struct mill_exchange *x, size_t size)
+{
+    void *call;
+
+    if (ingest_refuse_draining(app, x))
+        return NULL;
+    call = mill_arena_calloc(mill_exchange_arena(x), 1, size);
+    if (!call)
+        ingest_refuse(app, x, &(struct ingest_refusal){.problem = PROBLEM_INTERNAL},
+                      (struct mill_str){0});
+    return call;
+}

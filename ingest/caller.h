@@ -24,4 +24,9 @@ void ingest_caller_check(struct ingest_caller *c);
 /** @brief Refuse; x is gone afterwards. @thread any */
 void ingest_caller_refuse(struct ingest_caller *c, enum ingest_problem p, struct mill_str detail);
 
+/** @brief Room for a call that begins: size zeroed bytes that live as long as the exchange.
+ *  @return NULL when the call is refused already (we are going down, no memory); x is gone then
+ *  @own borrowed */
+void *ingest_call_new(struct ingest *app, struct mill_exchange *x, size_t size) MILL_NODISCARD;
+
 #endif

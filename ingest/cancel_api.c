@@ -77,14 +77,9 @@ void ingest_mail_delete(void *arg, struct mill_exchange *x)
     struct ingest *app = arg;
     struct cancel_call *call;
 
-    if (ingest_refuse_draining(app, x))
+    call = ingest_call_new(app, x, sizeof *call);
+    if (!call)
         return;
-    call = mill_arena_calloc(mill_exchange_arena(x), 1, sizeof *call);
-    if (!call) {
-        ingest_refuse(app, x, &(struct ingest_refusal){.problem = PROBLEM_INTERNAL},
-                      (struct mill_str){0});
-        return;
-    }
     call->by =
         (struct ingest_caller){.app = app, .x = x, .scope = INGEST_MAIL_CANCEL, .run = cancel_run};
     call->id = (struct mill_str){path.p + skip, path.n - skip};

@@ -123,14 +123,9 @@ static void mail_begin(struct ingest *app, struct mill_exchange *x, bool batch)
 {
     struct mail_call *call;
 
-    if (ingest_refuse_draining(app, x))
+    call = ingest_call_new(app, x, sizeof *call);
+    if (!call)
         return;
-    call = mill_arena_calloc(mill_exchange_arena(x), 1, sizeof *call);
-    if (!call) {
-        ingest_refuse(app, x, &(struct ingest_refusal){.problem = PROBLEM_INTERNAL},
-                      (struct mill_str){0});
-        return;
-    }
     call->by =
         (struct ingest_caller){.app = app, .x = x, .scope = INGEST_MAIL_SEND, .run = mail_run};
     call->batch = batch;

@@ -4,21 +4,11 @@
 #include "send/send.h"
 #include "timer.h"
 
-/** OUTCOME replaces INTENT in the compacted topic, so both carry the facts that enrich joins. */
-static struct mill_ledger ledger_record(const struct send_job *job, int kind)
+struct mill_ledger send_ledger_of(const struct mill_message *m)
 {
-    const struct mill_message *m = job->msg;
-    bool outcome = kind == MILL_LEDGER_OUTCOME;
-
     return (struct mill_ledger){
         .message_id = m->message_id,
-        .kind = kind,
-        .attempt = job->attempt,
-        .provider = mill_str(job->route ? job->route->provider->name : NULL),
-        .provider_id = outcome ? job->answer.provider_id : (struct mill_str){NULL, 0},
-        .outcome = outcome ? (int)job->answer.outcome : MILL_OUTCOME_NONE,
         .fingerprint = m->fingerprint,
-        .at = mill_now_us(),
         .request_id = m->request_id,
         .tenant = m->tenant,
         .categories = m->categories,
@@ -26,6 +16,21 @@ static struct mill_ledger ledger_record(const struct send_job *job, int kind)
         .accepted_at = m->accepted_at,
         .resend_id = m->resend_id,
     };
+}
+
+static struct mill_ledger ledger_record(const struct send_job *job, int kind)
+{
+    struct mill_ledger record = send_ledger_of(job->msg);
+
+    record.kind = kind;
+    record.attempt = job->attempt;
+    record.provider = mill_str(job->route ? job->route->provider->name : NULL);
+    record.at = mill_now_us();
+    if (kind == MILL_LEDGER_OUTCOME) {
+        record.provider_id = job->answer.provider_id;
+        record.outcome = (int)job->answer.outcome;
+    }
+    return record;
 }
 
 enum mill_code send_emit_ledger(struct mill_ctx *ctx, const struct send_job *job, int kind,

@@ -139,21 +139,11 @@ static enum mill_verdict refuse(struct mill_ctx *ctx, const struct send_job *job
 static enum mill_code conclude_doubt(struct mill_ctx *ctx, const struct send_job *job,
                                      struct mill_err *err)
 {
-    const struct mill_message *m = job->msg;
-    const struct mill_ledger open = {
-        .message_id = m->message_id,
-        .attempt = job->view.open.attempt,
-        .provider = job->view.open.provider,
-        .fingerprint = m->fingerprint,
-        .request_id = m->request_id,
-        .tenant = m->tenant,
-        .categories = m->categories,
-        .metadata = m->metadata,
-        .accepted_at = m->accepted_at,
-        .resend_id = m->resend_id,
-    };
+    struct mill_ledger open = send_ledger_of(job->msg);
     enum mill_code rc = MILL_OK;
 
+    open.attempt = job->view.open.attempt;
+    open.provider = job->view.open.provider;
     if (job->view.told < open.attempt)
         rc = send_emit_doubt(ctx, job->in->partition, &open, err);
     return rc ? rc : send_later(ctx, job, job->due_ms, err);
