@@ -17,6 +17,7 @@ enum send_plan {
     SEND_DUPLICATE,    /**< the provider has it, or another copy of it is in hand */
     SEND_DOUBT,        /**< nobody knows how its call ended: it waits for evidence until due_ms */
     SEND_HOLD,         /**< no evidence came in time: for a person to decide */
+    SEND_REFUSED,      /**< a provider refused this very content for good; nobody has redriven it */
     SEND_CONFLICT,     /**< same id, other content, and the first may have gone out */
     SEND_EXPIRED,      /**< older than the ledger can vouch for, or than the request allows */
     SEND_EARLY,        /**< send_at is still to come */

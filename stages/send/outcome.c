@@ -197,6 +197,9 @@ enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send
     case SEND_HOLD:
         return refuse(ctx, job, MILL_STATE_HELD, "unknown",
                       "a call was begun, and nothing has come that tells how it ended", err);
+    case SEND_REFUSED:
+        return refuse(ctx, job, MILL_STATE_FAILED, "permanent",
+                      "a provider has refused it for good: redrive or resend it", err);
     case SEND_CONFLICT:
         return conclude_conflict(ctx, job, err);
     case SEND_EXPIRED:

@@ -4,7 +4,7 @@
  *
  * The ledger's word is overlaid with what this process has done itself (life.h). In doubt is not
  * called; an acceptance is a duplicate whoever saw it; a proven refusal may be tried again under
- * the next attempt number.
+ * the next attempt number, one for good only with other content or as somebody has redriven it.
  */
 #include "base/clock.h"
 #include "send/send.h"
@@ -80,6 +80,18 @@ static enum mill_code plan_call(struct send_state *st, struct send_job *job, str
     return MILL_OK;
 }
 
+/** A refusal for good stands against this content, whoever brings it once more (a replay, say),
+ *  until a person redrives the dead letter or resends the mail. */
+static bool refused_for_good(const struct send_job *job)
+{
+    const struct mill_ledger *last = &job->view.facts;
+    int64_t redrives = 0;
+
+    return last->kind == MILL_LEDGER_OUTCOME && last->outcome == MILL_OUTCOME_PERMANENT &&
+           !differs(last->fingerprint, job->msg->fingerprint) &&
+           !(mill_str_i64(mill_header(job->in, "mill.redrives"), &redrives) && redrives > 0);
+}
+
 /** What the ledger says: SEND_CALL when it has nothing against a call. */
 static enum mill_code plan_ledger(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
@@ -96,6 +108,8 @@ static enum mill_code plan_ledger(struct mill_ctx *ctx, struct send_job *job, st
         job->plan = SEND_CONFLICT;
     else if (view->doubt)
         rc = send_doubt_plan(ctx, job, err);
+    else if (refused_for_good(job))
+        job->plan = SEND_REFUSED;
     return rc || job->plan != SEND_CALL ? rc : send_claim_plan(ctx, job, err);
 }
 

@@ -48,6 +48,7 @@ static const char *const plans[] = {
     [SEND_DUPLICATE] = "duplicate",
     [SEND_DOUBT] = "doubt",
     [SEND_HOLD] = "hold",
+    [SEND_REFUSED] = "refused",
     [SEND_CONFLICT] = "conflict",
     [SEND_EXPIRED] = "expired",
     [SEND_EARLY] = "early",

@@ -143,9 +143,39 @@ static void refused_then_sent(void **state)
     assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
     commit(ctx);
     m = message(TO("accept"));
+    m.fingerprint = MILL_STR("f2");
     assert_int_equal(again(ctx, &m, &err), MILL_DONE);
-    assert_true(mill_str_is(fake_emit(ctx, 0)->key, "r-1/0/2/send"));
+    assert_true(mill_str_is(fake_emit(ctx, 1)->key, "r-1/0/2/send")); /* behind its CLAIM */
     assert_int_equal(calls(), 2);
+    fake_free(ctx);
+}
+
+/** The very content that was refused for good is refused again without a call, also by a later
+ * life, until a person redrives its letter. */
+static void refused_again(void **state)
+{
+    const struct mill_pair redriven = {MILL_STR("mill.redrives"), MILL_STR("1")};
+    const struct mill_message m = message(TO("accept"));
+    struct mill_ledger r = ledger(MILL_LEDGER_OUTCOME, MILL_OUTCOME_PERMANENT);
+    struct mill_ctx *ctx = NULL;
+    struct mill_record in;
+    struct mill_err err = {0};
+
+    (void)state;
+    assert_int_equal(
+        next_life(&r, "r-1/0/1/send", &m,
+                  STATUS("1", "FAILED",
+                         "\"class\":\"permanent\",\"reason\":\"a provider has refused it for good: "
+                         "redrive or resend it\","),
+                  "permanent"),
+        MILL_REJECT);
+    assert_int_equal(calls(), 0);
+    ctx = start(NULL, NULL);
+    fake_table_put(ctx, LEDGER, "r-1/0/1/send", &r);
+    in = fake_record(ctx, 0, "r-1/0", &m);
+    in.headers = (struct mill_map){&redriven, 1};
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(calls(), 1);
     fake_free(ctx);
 }
 
@@ -415,13 +445,14 @@ static void config_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lost),           cmocka_unit_test(replay),
-        cmocka_unit_test(other_life),     cmocka_unit_test(refused_then_sent),
-        cmocka_unit_test(refused_intent), cmocka_unit_test(batch),
-        cmocka_unit_test(reset_on_reuse), cmocka_unit_test(old_intent),
-        cmocka_unit_test(draining),       cmocka_unit_test(failover),
-        cmocka_unit_test(credentials),    cmocka_unit_test(by_the_clock),
-        cmocka_unit_test(broken),         cmocka_unit_test(unwritable),
+        cmocka_unit_test(lost),          cmocka_unit_test(replay),
+        cmocka_unit_test(other_life),    cmocka_unit_test(refused_then_sent),
+        cmocka_unit_test(refused_again), cmocka_unit_test(refused_intent),
+        cmocka_unit_test(batch),         cmocka_unit_test(reset_on_reuse),
+        cmocka_unit_test(old_intent),    cmocka_unit_test(draining),
+        cmocka_unit_test(failover),      cmocka_unit_test(credentials),
+        cmocka_unit_test(by_the_clock),  cmocka_unit_test(broken),
+        cmocka_unit_test(unwritable),
     };
     int failed = 0;
 
