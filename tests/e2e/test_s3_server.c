@@ -2,6 +2,7 @@
  * over an empty folder. Skipped where it is not installed. */
 #include "base/log.h"
 #include "net/s3.h"
+#include "net/s3_upload.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -195,6 +196,93 @@ static void test_object(void **state)
     mill_s3_free(s);
 }
 
+/* Fills and uploads 12 MiB + 1 in parts of 5 MiB, piece by piece. */
+enum { PIECE = 700 * 1000, UPLOAD = (12 << 20) + 1 };
+
+static enum mill_code upload(struct mill_s3 *s, const char *key, char fill, enum mill_s3_put *how,
+                             struct mill_err *err)
+{
+    struct mill_s3_upload *u = NULL;
+    char *piece = malloc(PIECE);
+    enum mill_code code =
+        mill_s3_upload_new(&u, s, key, (struct mill_map){plan, 1}, MILL_S3_PART_MIN, err);
+
+    assert_non_null(piece);
+    memset(piece, fill, PIECE);
+    for (size_t at = 0; at < UPLOAD && !code; at += PIECE)
+        code = mill_s3_upload_add(
+            u, (struct mill_str){piece, UPLOAD - at < PIECE ? UPLOAD - at : PIECE}, err);
+    if (!code)
+        code = mill_s3_upload_finish(u, how, err);
+    mill_s3_upload_free(u);
+    free(piece);
+    return code;
+}
+
+static size_t uploads_left(void)
+{
+    char pattern[160];
+    glob_t found = {0};
+    size_t n;
+
+    snprintf(pattern, sizeof pattern, "%s/lake/.sgwtmp/multipart/*/*", gw.data);
+    n = glob(pattern, 0, NULL, &found) ? 0 : found.gl_pathc;
+    globfree(&found);
+    return n;
+}
+
+/* One that is dropped half way: its parts are at the server, then no more. */
+static void drop_upload(struct mill_s3 *s, const char *bytes)
+{
+    struct mill_s3_upload *u = NULL;
+    struct mill_err err;
+
+    assert_int_equal(
+        mill_s3_upload_new(&u, s, "dropped", (struct mill_map){0}, MILL_S3_PART_MIN, &err),
+        MILL_OK);
+    if (mill_s3_upload_add(u, (struct mill_str){bytes, 6 << 20}, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(uploads_left(), 1);
+    mill_s3_upload_free(u);
+    assert_int_equal(uploads_left(), 0);
+}
+
+/* In parts: whole with its metadata, only if nothing is there, and nothing is left over. */
+static void test_upload(void **state)
+{
+    struct mill_s3 *s = client();
+    struct mill_s3_head head;
+    struct mill_buf got;
+    enum mill_s3_put how;
+    struct mill_err err;
+    char *large = calloc(1, 40 << 20);
+
+    (void)state;
+    assert_non_null(large);
+    mill_buf_init(&got, 100);
+    for (int i = 0; i < 2; i++) {
+        if (upload(s, OBJECT, i ? 'b' : 'a', &how, &err))
+            fail_msg("%s", err.text);
+        assert_int_equal(how, i ? MILL_S3_EXISTS : MILL_S3_CREATED);
+        assert_int_equal(mill_s3_head(s, OBJECT, &head, &err), MILL_OK);
+        assert_int_equal(head.bytes, UPLOAD);
+        assert_true(mill_str_is(mill_map_get(head.meta, "plan"), "S=0 E=100"));
+    }
+    assert_int_equal(mill_s3_get_range(s, OBJECT, (5 << 20) - 1, 2, &got, &err), MILL_OK);
+    assert_string_equal(got.p, "aa");
+    if (mill_s3_put_large(s, "large", (struct mill_str){large, 40 << 20}, (struct mill_map){0},
+                          &how, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(how, MILL_S3_CREATED);
+    assert_int_equal(uploads_left(), 0);
+    drop_upload(s, large);
+    assert_int_equal(mill_s3_delete(s, OBJECT, &err), MILL_OK);
+    assert_int_equal(mill_s3_delete(s, "large", &err), MILL_OK);
+    mill_buf_release(&got);
+    free(large);
+    mill_s3_free(s);
+}
+
 static bool on_key(void *arg, const char *key, uint64_t bytes)
 {
     char want[64];
@@ -227,11 +315,12 @@ static void test_list(void **state)
     mill_s3_free(s);
 }
 
-/* Sixteen writers of one name: one creates it, the others are told. */
+/* Sixteen writers of one name, a few of them in parts: one creates it, the others are told. */
 struct racer {
     pthread_t thread;
     struct mill_s3 *s;
     int round;
+    bool parts; /* an upload in parts, else one PUT */
     atomic_int *created;
     enum mill_code code;
 };
@@ -244,7 +333,9 @@ static void *race(void *arg)
 
     snprintf(key, sizeof key, "race-%d", r->round);
     snprintf(body, sizeof body, "by %p", arg);
-    r->code = mill_s3_put_new(r->s, key, mill_str(body), (struct mill_map){0}, &how, NULL);
+    r->code = r->parts
+                  ? upload(r->s, key, (char)r->round, &how, NULL)
+                  : mill_s3_put_new(r->s, key, mill_str(body), (struct mill_map){0}, &how, NULL);
     if (!r->code && how == MILL_S3_CREATED)
         atomic_fetch_add(r->created, 1);
     return NULL;
@@ -263,6 +354,7 @@ static void test_race(void **state)
         for (int i = 0; i < WRITERS; i++) {
             r[i].round = round;
             r[i].created = &created;
+            r[i].parts = i < (round < 3 ? 3 : 0);
             assert_int_equal(pthread_create(&r[i].thread, NULL, race, &r[i]), 0);
         }
         for (int i = 0; i < WRITERS; i++) {
@@ -316,12 +408,14 @@ static void test_outage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] =
-        {
-            cmocka_unit_test(test_object), cmocka_unit_test(test_list),
-            cmocka_unit_test(test_race),   cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_outage), /* the last: the server is gone after it */
-        };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_object),
+        cmocka_unit_test(test_upload),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_race),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_outage), /* the last: the server is gone after it */
+    };
 
     if (!find_program()) {
         puts("SKIP: no versitygw in the cache; deploy/local/setup builds it");

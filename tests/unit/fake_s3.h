@@ -17,10 +17,10 @@
 #define FAKE_S3_KEY    "AKIAIOSFODNN7EXAMPLE"
 #define FAKE_S3_SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
-enum { FAKE_S3_OBJECTS = 3000, FAKE_S3_FAULTS = 8, FAKE_S3_PAGE = 1000 };
+enum { FAKE_S3_OBJECTS = 3000, FAKE_S3_FAULTS = 8, FAKE_S3_PAGE = 1000, FAKE_PASS = 1 };
 
 struct fake_fault {
-    unsigned status; /* answered instead; 0 = no fault left */
+    unsigned status; /* answered instead; 0 = no fault left, FAKE_PASS = none for this request */
     bool act_first;  /* do what was asked, then answer the fault */
     bool hang;       /* no answer until fake_s3_stop */
     const char *code;
@@ -33,11 +33,25 @@ struct fake_object {
     char meta[256]; /* of x-amz-meta-plan */
 };
 
+enum { FAKE_S3_PARTS = 16, FAKE_S3_UPLOADS = 64 };
+
+/* An upload in parts; its id is "up/load+" and its place in the array. */
+struct fake_upload {
+    struct fake_object object; /* key and meta; its bytes when it is completed */
+    struct {
+        char *bytes;
+        size_t n;
+    } parts[FAKE_S3_PARTS];
+    enum { FAKE_OPEN, FAKE_COMPLETED, FAKE_ABORTED } state;
+};
+
 struct fake_s3 {
     struct mill_server *server;
     pthread_mutex_t lock;
     struct fake_object objects[FAKE_S3_OBJECTS];
     size_t n_objects;
+    struct fake_upload uploads[FAKE_S3_UPLOADS];
+    size_t n_uploads;
     struct fake_fault faults[FAKE_S3_FAULTS];
     size_t next_fault;
     struct mill_exchange *hung[FAKE_S3_FAULTS];
@@ -94,7 +108,10 @@ static void fake_s3_canonical(const struct mill_exchange *x, const char *signed_
     mill_buf_putc(out, '\n');
     fake_s3_query(x, "continuation-token", out);
     fake_s3_query(x, "list-type", out);
+    fake_s3_query(x, "partNumber", out);
     fake_s3_query(x, "prefix", out);
+    fake_s3_query(x, "uploadId", out);
+    fake_s3_query(x, "uploads", out);
     mill_buf_putc(out, '\n');
     while (*name) {
         char one[128];
@@ -209,6 +226,136 @@ static void fake_s3_put(struct fake_s3 *s, struct mill_exchange *x, const char *
         mill_exchange_answer(x, 200, (struct mill_map){0}, MILL_STR(""));
 }
 
+/* --- uploads in parts ------------------------------------------------------------------------ */
+
+static struct fake_upload *fake_s3_upload(struct fake_s3 *s, struct mill_exchange *x)
+{
+    char id[64];
+    unsigned i;
+
+    mill_str_cut(mill_exchange_query(x, "uploadId"), id, sizeof id);
+    if (sscanf(id, "up/load+%u", &i) != 1 || i >= s->n_uploads || s->uploads[i].state != FAKE_OPEN)
+        return NULL;
+    return &s->uploads[i];
+}
+
+static void fake_s3_create(struct fake_s3 *s, struct mill_exchange *x, const char *key, bool answer)
+{
+    struct fake_upload *u = &s->uploads[s->n_uploads];
+
+    if (s->n_uploads == FAKE_S3_UPLOADS)
+        abort();
+    snprintf(u->object.key, sizeof u->object.key, "%s", key);
+    mill_str_cut(mill_exchange_header(x, "x-amz-meta-plan"), u->object.meta, sizeof u->object.meta);
+    if (answer)
+        mill_exchange_answer(
+            x, 200, (struct mill_map){0},
+            mill_arena_printf(mill_exchange_arena(x),
+                              "<?xml version=\"1.0\"?>\n<InitiateMultipartUploadResult "
+                              "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><UploadId>"
+                              "up/load+%zu</UploadId></InitiateMultipartUploadResult>",
+                              s->n_uploads));
+    s->n_uploads++;
+}
+
+static void fake_s3_part(struct fake_s3 *s, struct mill_exchange *x, bool answer)
+{
+    struct fake_upload *u = fake_s3_upload(s, x);
+    struct mill_str body = mill_exchange_body(x);
+    struct mill_pair etag = {MILL_STR("ETag"), {0}};
+    int64_t n = 0;
+
+    if (!u || !mill_str_i64(mill_exchange_query(x, "partNumber"), &n) || n < 1 ||
+        n > FAKE_S3_PARTS) {
+        if (answer)
+            fake_s3_error(x, u ? 400 : 404, u ? "InvalidPart" : "NoSuchUpload");
+        return;
+    }
+    free(u->parts[n - 1].bytes);
+    u->parts[n - 1].bytes = malloc(body.n + 1);
+    if (!u->parts[n - 1].bytes)
+        abort();
+    memcpy(u->parts[n - 1].bytes, body.p, body.n);
+    u->parts[n - 1].n = body.n;
+    etag.value = mill_arena_printf(mill_exchange_arena(x), "\"%d-%zu\"", (int)n, body.n);
+    if (answer)
+        mill_exchange_answer(x, 200, (struct mill_map){&etag, 1}, MILL_STR(""));
+}
+
+/* The parts that the request lists, in order; each tag must be ours. */
+static bool fake_s3_join(struct fake_upload *u, struct mill_str list)
+{
+    size_t n = 0;
+    char tag[96], text[4096];
+
+    mill_str_cut(list, text, sizeof text);
+    for (; n < FAKE_S3_PARTS && u->parts[n].bytes; n++) {
+        struct fake_object *o = &u->object;
+        snprintf(tag, sizeof tag, "<PartNumber>%zu</PartNumber><ETag>\"%zu-%zu\"</ETag>", n + 1,
+                 n + 1, u->parts[n].n);
+        if (!strstr(text, tag))
+            return false;
+        o->bytes = realloc(o->bytes, o->n + u->parts[n].n + 1);
+        if (!o->bytes)
+            abort();
+        memcpy(o->bytes + o->n, u->parts[n].bytes, u->parts[n].n);
+        o->n += u->parts[n].n;
+    }
+    snprintf(tag, sizeof tag, "<PartNumber>%zu</PartNumber>", n + 1);
+    return n && !strstr(text, tag);
+}
+
+static void fake_s3_complete(struct fake_s3 *s, struct mill_exchange *x, bool answer)
+{
+    struct fake_upload *u = fake_s3_upload(s, x);
+    bool taken = u && fake_s3_find(s, u->object.key);
+    const char *why = !u ? "NoSuchUpload" : taken ? "PreconditionFailed" : "InvalidPart";
+
+    if (!u || taken || !mill_str_is(mill_exchange_header(x, "If-None-Match"), "*") ||
+        !fake_s3_join(u, mill_exchange_body(x))) {
+        if (answer)
+            fake_s3_error(x, !u ? 404 : taken ? 412 : 400, why);
+        return;
+    }
+    s->objects[s->n_objects++] = u->object;
+    u->object.bytes = NULL;
+    u->state = FAKE_COMPLETED;
+    atomic_fetch_add(&s->puts, 1);
+    if (answer)
+        mill_exchange_answer(x, 200, (struct mill_map){0},
+                             MILL_STR("<CompleteMultipartUploadResult><ETag>&quot;e-2&quot;</ETag>"
+                                      "</CompleteMultipartUploadResult>"));
+}
+
+static void fake_s3_abort(struct fake_s3 *s, struct mill_exchange *x, bool answer)
+{
+    struct fake_upload *u = fake_s3_upload(s, x);
+
+    if (u)
+        u->state = FAKE_ABORTED;
+    if (answer)
+        mill_exchange_answer(x, u ? 204 : 404, (struct mill_map){0}, MILL_STR(""));
+}
+
+/* @return false when the request is about no upload */
+static bool fake_s3_uploads(struct fake_s3 *s, struct mill_exchange *x, const char *key,
+                            bool answer)
+{
+    struct mill_str method = mill_exchange_method(x);
+
+    if (mill_exchange_query(x, "uploads").p)
+        fake_s3_create(s, x, key, answer);
+    else if (!mill_exchange_query(x, "uploadId").p)
+        return false;
+    else if (mill_str_is(method, "PUT"))
+        fake_s3_part(s, x, answer);
+    else if (mill_str_is(method, "POST"))
+        fake_s3_complete(s, x, answer);
+    else
+        fake_s3_abort(s, x, answer);
+    return true;
+}
+
 static void fake_s3_get(struct fake_s3 *s, struct mill_exchange *x, const char *key)
 {
     const struct fake_object *o = fake_s3_find(s, key);
@@ -243,6 +390,8 @@ static void fake_s3_serve(struct fake_s3 *s, struct mill_exchange *x, bool answe
     char key[256];
 
     mill_str_cut((struct mill_str){path.p + 3, path.n - 3}, key, sizeof key); /* "/b/" */
+    if (fake_s3_uploads(s, x, key, answer))
+        return;
     if (mill_str_is(method, "PUT")) {
         fake_s3_put(s, x, key, answer);
     } else if (mill_str_is(method, "DELETE")) {
@@ -275,7 +424,7 @@ static void fake_s3_on(void *app, struct mill_exchange *x)
     } else {
         if (s->next_fault < FAKE_S3_FAULTS && s->faults[s->next_fault].status)
             f = s->faults[s->next_fault++];
-        if (!f.status) {
+        if (!f.status || f.status == FAKE_PASS) {
             fake_s3_serve(s, x, true);
         } else {
             if (f.act_first)
@@ -294,6 +443,7 @@ static inline struct fake_s3 *fake_s3_start(void)
     static const struct mill_route routes[] = {
         {"GET", "/*", fake_s3_on, 0},
         {"PUT", "/*", fake_s3_on, 40 << 20},
+        {"POST", "/*", fake_s3_on, 1 << 20},
         {"DELETE", "/*", fake_s3_on, 0},
         {0},
     };
@@ -314,6 +464,11 @@ static inline void fake_s3_stop(struct fake_s3 *s)
     mill_server_stop(s->server);
     for (size_t i = 0; i < s->n_objects; i++)
         free(s->objects[i].bytes);
+    for (size_t i = 0; i < s->n_uploads; i++) {
+        for (size_t k = 0; k < FAKE_S3_PARTS; k++)
+            free(s->uploads[i].parts[k].bytes);
+        free(s->uploads[i].object.bytes);
+    }
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

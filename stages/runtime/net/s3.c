@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { S3_TIMEOUT_MS = 60000, S3_PUT_TRIES = 5, S3_META_MAX = 16 };
+enum { S3_TIMEOUT_MS = 60000 };
 
 #define S3_BODY_BYTES (UINT64_C(1) << 30) /* of one reply, held in memory */
 
@@ -110,23 +110,21 @@ static bool s3_same_meta(struct mill_map a, struct mill_map b)
     return true;
 }
 
-/* An earlier attempt may have been ours: does what is there look like it? */
-static enum mill_code s3_settle(struct mill_s3 *s, const char *key, struct mill_str body,
-                                struct mill_map meta, enum mill_s3_put *how, struct mill_err *err)
+enum mill_code mill_s3_settle(struct mill_s3 *s, const char *key, uint64_t bytes,
+                              struct mill_map meta, enum mill_s3_put *how, struct mill_err *err)
 {
     struct mill_s3_head head;
     enum mill_code code = mill_s3_head(s, key, &head, err);
 
     if (!code)
-        *how = head.bytes == body.n && s3_same_meta(head.meta, meta) ? MILL_S3_CREATED
-                                                                     : MILL_S3_EXISTS;
+        *how =
+            head.bytes == bytes && s3_same_meta(head.meta, meta) ? MILL_S3_CREATED : MILL_S3_EXISTS;
     return code;
 }
 
-static enum mill_code s3_put_request(struct s3_request *rq, struct mill_map meta,
-                                     char names[S3_META_MAX][80], struct mill_err *err)
+enum mill_code mill_s3_meta(struct s3_request *rq, struct mill_map meta,
+                            char names[S3_META_MAX][S3_META_NAME_MAX], struct mill_err *err)
 {
-    rq->headers[rq->n_headers++] = (struct mill_pair){MILL_STR("If-None-Match"), MILL_STR("*")};
     if (meta.n > S3_META_MAX)
         return mill_fail(err, MILL_E_CONFIG, "s3", "more than %d metadata entries", S3_META_MAX);
     for (size_t i = 0; i < meta.n; i++) {
@@ -141,19 +139,20 @@ static enum mill_code s3_put_request(struct s3_request *rq, struct mill_map meta
 enum mill_code mill_s3_put_new(struct mill_s3 *s, const char *key, struct mill_str body,
                                struct mill_map meta, enum mill_s3_put *how, struct mill_err *err)
 {
-    struct s3_request rq = {.method = "PUT", .key = key, .body = body};
-    char names[S3_META_MAX][80];
+    struct s3_request rq = {.method = "PUT", .key = key, .body = body, .n_headers = 1};
+    char names[S3_META_MAX][S3_META_NAME_MAX];
     struct s3_reply reply;
     bool doubt = false; /* an earlier attempt may have written the object */
-    enum mill_code code = s3_put_request(&rq, meta, names, err);
+    enum mill_code code = mill_s3_meta(&rq, meta, names, err);
 
+    rq.headers[0] = (struct mill_pair){MILL_STR("If-None-Match"), MILL_STR("*")};
     for (unsigned n = 1; !code; n++) {
         code = mill_s3_send(s, &rq, &reply, err);
         if (code)
             break;
         if (reply.whole && reply.status == 412) {
             *how = MILL_S3_EXISTS;
-            return doubt ? s3_settle(s, key, body, meta, how, err) : MILL_OK;
+            return doubt ? mill_s3_settle(s, key, body.n, meta, how, err) : MILL_OK;
         }
         if (reply.whole && reply.status < 500 && reply.status != 409 && reply.status != 429) {
             code = mill_s3_status(&rq, &reply, err);
@@ -163,7 +162,7 @@ enum mill_code mill_s3_put_new(struct mill_s3 *s, const char *key, struct mill_s
         }
         doubt = doubt || reply.lost || reply.status >= 500;
         if (reply.lost || (reply.status >= 500 && reply.status != 503)) {
-            code = s3_settle(s, key, body, meta, how, err);
+            code = mill_s3_settle(s, key, body.n, meta, how, err);
             if (code != MILL_E_NOENT)
                 return code;
             code = MILL_OK;

@@ -8,6 +8,8 @@
 #include "base/arena.h"
 #include "net/s3.h"
 
+enum { S3_PUT_TRIES = 5, S3_META_MAX = 16, S3_META_NAME_MAX = 80 };
+
 /** One signed request. */
 struct s3_request {
     const char *method;
@@ -40,16 +42,25 @@ struct mill_s3 {
     char why[160]; /**< of a reply that did not come */
 };
 
-/** @brief Send once. @return MILL_OK with *reply (whole or not), or what credentials or memory
- *  said */
+/** @brief Send once, or once more where the credentials had expired. @return MILL_OK with *reply
+ * (whole or not), or what credentials or memory said */
 enum mill_code mill_s3_send(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
                             struct mill_err *err) MILL_NODISCARD;
-/** @brief Send, and again after an outage, throttling or expired credentials; for requests that
- *  may be repeated. @return MILL_OK: a whole reply with a status below 500 other than 429 */
+/** @brief Send, and again after an outage or throttling; for requests that may be repeated. @return
+ * MILL_OK: a whole reply with a status below 500 other than 429 */
 enum mill_code mill_s3_try(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
                            struct mill_err *err) MILL_NODISCARD;
 /** @brief The error that a status stands for. @return MILL_OK for 2xx */
 enum mill_code mill_s3_status(const struct s3_request *rq, const struct s3_reply *reply,
+                              struct mill_err *err) MILL_NODISCARD;
+/** @brief Metadata as headers behind those that rq has. @param names their names, for its life */
+enum mill_code mill_s3_meta(struct s3_request *rq, struct mill_map meta,
+                            char names[S3_META_MAX][S3_META_NAME_MAX],
+                            struct mill_err *err) MILL_NODISCARD;
+/** @brief An earlier attempt may have been ours: is what is there like it, in number of bytes and
+ *  metadata? @return MILL_E_NOENT: nothing is there */
+enum mill_code mill_s3_settle(struct mill_s3 *s, const char *key, uint64_t bytes,
+                              struct mill_map meta, enum mill_s3_put *how,
                               struct mill_err *err) MILL_NODISCARD;
 /** @brief Growing pause before attempt n = 1, 2, … */
 void mill_s3_pause(unsigned n);

@@ -79,8 +79,8 @@ static void s3_done(void *arg, const struct mill_http_reply *r)
     mill_str_cut(mill_str(r->reason), s->why, sizeof s->why);
 }
 
-enum mill_code mill_s3_send(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
-                            struct mill_err *err)
+static enum mill_code s3_send(struct mill_s3 *s, const struct s3_request *rq,
+                              struct s3_reply *reply, struct mill_err *err)
 {
     unsigned char digest[MILL_SHA256_BYTES];
     char hex[2 * MILL_SHA256_BYTES + 1];
@@ -131,38 +131,51 @@ out:
     return code;
 }
 
-/* Keys that expired between two renewals: asked for anew once. */
-static bool s3_expired(const struct s3_reply *r)
+static bool s3_code_is(const struct s3_reply *r, const char *a, const char *b)
 {
     struct mill_buf code;
     bool yes;
 
-    if (!r->whole || (r->status != 400 && r->status != 401 && r->status != 403))
-        return false;
     mill_buf_init(&code, 128);
     yes = mill_xml_find(r->body, "Code", &code) &&
-          (mill_str_is(mill_buf_view(&code), "ExpiredToken") ||
-           mill_str_is(mill_buf_view(&code), "TokenRefreshRequired"));
+          (mill_str_is(mill_buf_view(&code), a) || mill_str_is(mill_buf_view(&code), b));
     mill_buf_release(&code);
     return yes;
+}
+
+/* Keys that expired between two renewals: asked for anew once. */
+static bool s3_expired(const struct s3_reply *r)
+{
+    return r->whole && (r->status == 400 || r->status == 401 || r->status == 403) &&
+           s3_code_is(r, "ExpiredToken", "TokenRefreshRequired");
+}
+
+/* A 400 that is about the connection, not the request: the service did not get all of it. */
+static bool s3_cut_short(const struct s3_reply *r)
+{
+    return r->whole && r->status == 400 && s3_code_is(r, "RequestTimeout", "IncompleteBody");
+}
+
+enum mill_code mill_s3_send(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
+                            struct mill_err *err)
+{
+    enum mill_code code = s3_send(s, rq, reply, err);
+
+    if (code || !s3_expired(reply))
+        return code;
+    mill_aws_refused(s->aws); /* refused before anything was done */
+    return s3_send(s, rq, reply, err);
 }
 
 enum mill_code mill_s3_try(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
                            struct mill_err *err)
 {
-    bool renewed = false;
-
     for (unsigned n = 1;; n++) {
         enum mill_code code = mill_s3_send(s, rq, reply, err);
 
         if (code)
             return code;
-        if (!renewed && s3_expired(reply)) {
-            renewed = true;
-            mill_aws_refused(s->aws);
-            continue;
-        }
-        if (reply->whole && reply->status < 500 && reply->status != 429)
+        if (reply->whole && reply->status < 500 && reply->status != 429 && !s3_cut_short(reply))
             return MILL_OK;
         if (n == S3_TRIES)
             break;
@@ -187,7 +200,7 @@ enum mill_code mill_s3_status(const struct s3_request *rq, const struct s3_reply
     if (!mill_xml_find(reply->body, "Code", &name))
         mill_buf_reset(&name); /* HEAD has no body */
     if (reply->status >= 500 || reply->status == 429 || reply->status == 409 ||
-        reply->status == 408)
+        reply->status == 408 || s3_cut_short(reply))
         code = MILL_E_IO;
     else if (reply->status == 401 || reply->status == 403)
         code = MILL_E_AUTH;
