@@ -1,4 +1,4 @@
-/* Whether the process goes on: signals, the exit code, waiting. */
+/* Whether the process goes on: signals, the consumer's events, the exit code, waiting. */
 #include "base/clock.h"
 #include "kafka/run.h"
 
@@ -45,6 +45,21 @@ void run_fail(struct mill_ctx *ctx, const char *ev, const struct mill_err *err)
 {
     mill_log_err(MILL_ERROR, ev, err);
     run_exit(ctx, err->code ? mill_exit_of(err->code) : MILL_EXIT_BUG);
+}
+
+void run_event(struct mill_ctx *ctx, rd_kafka_message_t *m)
+{
+    struct mill_err err = {0};
+
+    mill_rd_fail_code(&err, m->rkt ? rd_kafka_topic_name(m->rkt) : "consumer", m->err);
+    if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+        run_fail(ctx, "offset_out_of_range", &err);
+    else if (m->err == RD_KAFKA_RESP_ERR__FATAL || m->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        run_exit(ctx, MILL_EXIT_TEMP);
+    else if (err.code == MILL_E_AUTH)
+        run_fail(ctx, "not_permitted", &err);
+    mill_log_err(MILL_WARN, "consumer_event", &err);
+    rd_kafka_message_destroy(m);
 }
 
 bool run_backoff(struct mill_ctx *ctx, uint32_t *wait_ms)

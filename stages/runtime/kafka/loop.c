@@ -79,21 +79,6 @@ static void loop_release(struct mill_ctx *ctx)
 
 /* ---- polling ---- */
 
-void run_event(struct mill_ctx *ctx, rd_kafka_message_t *m)
-{
-    struct mill_err err = {0};
-
-    mill_rd_fail_code(&err, m->rkt ? rd_kafka_topic_name(m->rkt) : "consumer", m->err);
-    if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
-        run_fail(ctx, "offset_out_of_range", &err);
-    else if (m->err == RD_KAFKA_RESP_ERR__FATAL || m->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        run_exit(ctx, MILL_EXIT_TEMP);
-    else if (err.code == MILL_E_AUTH)
-        run_fail(ctx, "not_permitted", &err);
-    mill_log_err(MILL_WARN, "consumer_event", &err);
-    rd_kafka_message_destroy(m);
-}
-
 static void loop_take(struct mill_ctx *ctx, rd_kafka_message_t *m)
 {
     struct run_part *p = NULL;

@@ -166,6 +166,8 @@ void run_signals(void);
 void run_exit(struct mill_ctx *ctx, int code);
 /** @brief exit after a failure, said as an error line. */
 void run_fail(struct mill_ctx *ctx, const char *ev, const struct mill_err *err);
+/** @brief What the consumer says that is no record. @own steals m */
+void run_event(struct mill_ctx *ctx, rd_kafka_message_t *m);
 bool run_stopping(const struct mill_ctx *ctx);
 /** @brief Sleep while nothing can be done, in short steps; false when stopping. */
 bool run_backoff(struct mill_ctx *ctx, uint32_t *wait_ms);
@@ -185,8 +187,6 @@ void run_away(struct mill_ctx *ctx, const char *why);
 
 /* loop.c: */
 void run_loop(struct mill_ctx *ctx);
-/** @brief What the consumer says that is no record. @own steals m */
-void run_event(struct mill_ctx *ctx, rd_kafka_message_t *m);
 
 /* hold.c: */
 /** @brief Keep a message that waits behind those that wait already. @own steals m, unless false:

@@ -12,16 +12,6 @@ enum {
     OWN_SCHEMA = INT32_MAX /* a frame has no negative ids, and no registry counts up to this */
 };
 
-void run_table_lock(struct mill_table *t)
-{
-    pthread_mutex_lock(&t->lock);
-}
-
-void run_table_unlock(struct mill_table *t)
-{
-    pthread_mutex_unlock(&t->lock);
-}
-
 enum mill_code run_table_new(struct mill_table **out, const struct run_table_conf *conf,
                              struct mill_err *err)
 {

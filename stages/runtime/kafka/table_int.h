@@ -55,9 +55,17 @@ struct mill_table {
     struct mill_table_stats stats; /**< but records and bytes */
 };
 
+static inline void run_table_lock(struct mill_table *t)
+{
+    pthread_mutex_lock(&t->lock);
+}
+
+static inline void run_table_unlock(struct mill_table *t)
+{
+    pthread_mutex_unlock(&t->lock);
+}
+
 /* table.c: */
-void run_table_lock(struct mill_table *t);
-void run_table_unlock(struct mill_table *t);
 /** @brief Waits for nobody. @own new */
 enum mill_code run_table_new(struct mill_table **out, const struct run_table_conf *conf,
                              struct mill_err *err) MILL_NODISCARD;
