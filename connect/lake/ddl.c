@@ -14,7 +14,8 @@ struct mill_ddl_engine {
     const char *decimal;          /**< its word */
     const char *record[3];        /**< before, between name and type, behind */
     const char *list[2], *map[3]; /**< around, and between */
-    bool quotes_members;          /**< a struct's member names are quoted */
+    bool no_nanos;                /**< it cannot read times of nanoseconds */
+    bool is_view;                 /**< the files say their columns themselves: ours are a comment */
     void (*head)(const struct mill_ddl_engine *, const struct mill_ddl *, struct mill_buf *);
     void (*tail)(const struct mill_ddl_engine *, const struct mill_ddl *, struct mill_buf *);
 };
@@ -24,18 +25,16 @@ static void ddl_table(const struct mill_ddl *d, struct mill_buf *out)
 {
     for (const char *p = d->topic; *p; p++)
         mill_buf_putc(out, isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '_');
+    mill_buf_puts(out, d->rejected ? "_rejected" : "");
 }
 
-/** A column's name as the files have it, or the engine would not find it. Avro's names are plain
- *  words. */
-static void ddl_name(const struct mill_ddl_engine *e, struct mill_str s, bool quoted,
-                     struct mill_buf *out)
+/** A column's or member's name as the files have it, or the engine would not find it. Always
+ * quoted: Avro's names are plain words, but `to` and `from` are words of SQL. */
+static void ddl_name(const struct mill_ddl_engine *e, struct mill_str s, struct mill_buf *out)
 {
-    if (quoted)
-        mill_buf_putc(out, e->quote);
+    mill_buf_putc(out, e->quote);
     mill_buf_str_add(out, s);
-    if (quoted)
-        mill_buf_putc(out, e->quote);
+    mill_buf_putc(out, e->quote);
 }
 
 /** Can the engine read it, and all that is in it? */
@@ -43,6 +42,8 @@ static bool ddl_can(const struct mill_ddl_engine *e, const struct mill_col *c)
 {
     if (c->type == MILL_COL_DECIMAL)
         return c->precision <= DDL_DIGITS;
+    if (c->type == MILL_COL_TIMESTAMP && c->unit == MILL_UNIT_NS && e->no_nanos)
+        return false;
     for (size_t i = 0; i < c->n; i++)
         if (!ddl_can(e, c->kids[i]))
             return false;
@@ -57,7 +58,7 @@ static void ddl_type(const struct mill_ddl_engine *e, const struct mill_col *c,
         mill_buf_puts(out, e->record[0]);
         for (size_t i = 0; i < c->n; i++) {
             mill_buf_puts(out, i ? ", " : "");
-            ddl_name(e, c->kids[i]->name, e->quotes_members, out);
+            ddl_name(e, c->kids[i]->name, out);
             mill_buf_puts(out, e->record[1]);
             ddl_type(e, c->kids[i], out);
         }
@@ -88,7 +89,8 @@ static void ddl_type(const struct mill_ddl_engine *e, const struct mill_col *c,
 
 static void ddl_place(const struct mill_ddl *d, struct mill_buf *out)
 {
-    mill_buf_printf(out, "%s/%stopic=%s", d->bucket, d->prefix, d->topic);
+    mill_buf_printf(out, "%s/%s%s=%s", d->bucket, d->prefix, d->rejected ? "rejected" : "topic",
+                    d->topic);
 }
 
 /* --- the engines ----------------------------------------------------------------------------- */
@@ -235,7 +237,7 @@ static const struct mill_ddl_engine ddl_engines[] = {
      .record = {"STRUCT(", " ", ")"},
      .list = {"", "[]"},
      .map = {"MAP(", ", ", ")"},
-     .quotes_members = true,
+     .is_view = true,
      .head = duckdb_head,
      .tail = duckdb_tail},
     {.name = "spark",
@@ -255,7 +257,7 @@ static const struct mill_ddl_engine ddl_engines[] = {
      .record = {"STRUCT<", ": ", ">"},
      .list = {"ARRAY<", ">"},
      .map = {"MAP<", ", ", ">"},
-     .quotes_members = true,
+     .no_nanos = true,
      .head = spark_head,
      .tail = spark_tail},
     {.name = "trino",
@@ -275,7 +277,6 @@ static const struct mill_ddl_engine ddl_engines[] = {
      .record = {"row(", " ", ")"},
      .list = {"array(", ")"},
      .map = {"map(", ", ", ")"},
-     .quotes_members = true,
      .head = trino_head,
      .tail = trino_tail},
 };
@@ -292,22 +293,21 @@ enum mill_code mill_ddl(const struct mill_ddl_engine *e, const struct mill_ddl *
                         const struct mill_shape *shape, struct mill_buf *out, struct mill_err *err)
 {
     const struct mill_col *root = shape->root;
-    bool comment = e->head == duckdb_head, first = true;
+    bool first = true;
 
     for (size_t i = 0; i < root->n; i++) {
         if (ddl_can(e, root->kids[i]))
             continue;
-        mill_buf_puts(out, "-- ");
-        ddl_name(e, root->kids[i]->name, false, out);
-        mill_buf_printf(out, ": %s cannot read its type\n", e->name);
+        mill_buf_printf(out, "-- %.*s: %s cannot read its type\n", MILL_FMT(root->kids[i]->name),
+                        e->name);
     }
     e->head(e, d, out);
     for (size_t i = 0; i < root->n; i++) {
         if (!ddl_can(e, root->kids[i]))
             continue;
-        mill_buf_puts(out, first ? "" : comment ? "\n" : ",\n");
-        mill_buf_puts(out, comment ? "--  " : "    ");
-        ddl_name(e, root->kids[i]->name, true, out);
+        mill_buf_puts(out, first ? "" : e->is_view ? "\n" : ",\n");
+        mill_buf_puts(out, e->is_view ? "--  " : "    ");
+        ddl_name(e, root->kids[i]->name, out);
         mill_buf_putc(out, ' ');
         ddl_type(e, root->kids[i], out);
         first = false;

@@ -3,9 +3,8 @@
  * @brief The statement by which a query engine reads a topic's files: columns, partitions, place.
  *
  * Model: pure. The topic's name becomes a snake_case word, columns keep the names that the files
- * have; times are UTC. What an engine's Parquet reader does
- * not know (TIME in Athena, Spark and Trino; decimals over 38 digits) is left out, and a comment
- * says so.
+ * have; times are UTC. What an engine's Parquet reader does not know (TIME in Athena, Spark and
+ * Trino; nanoseconds in Spark; decimals over 38 digits) is left out, and a comment says so.
  */
 #ifndef MILL_LAKE_DDL_H
 #define MILL_LAKE_DDL_H
@@ -20,6 +19,7 @@ struct mill_ddl {
     const char *bucket, *prefix; /**< prefix: "" or ending in '/' */
     const char *since;           /**< first day that there may be, YYYY-MM-DD */
     bool hours;                  /**< the layout has hour=HH below the day */
+    bool rejected;               /**< the records that were no rows: rejected=T */
 };
 
 /** @brief "athena", "duckdb", "spark", "trino". @return NULL when there is none. @own static */

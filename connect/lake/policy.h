@@ -18,6 +18,11 @@
 
 #include "base/buf.h"
 
+/** What the sink does where it is told nothing: bodies do not enter the lake. */
+#define MILL_POLICY_DEFAULT                                                                        \
+    "mail.requests:text=drop,html=drop,attachments=drop,template_data=drop;"                       \
+    "mail.messages:text=drop,html=drop,attachments=drop,template_data=drop"
+
 enum mill_guard { MILL_KEEP, MILL_DROP, MILL_HASH, MILL_MASK };
 
 struct mill_policy_rule {

@@ -16,6 +16,23 @@ bool mill_meta_parse(struct mill_str name, enum mill_meta *out)
     return false;
 }
 
+enum mill_code mill_meta_list(struct mill_str list, unsigned *mask, struct mill_err *err)
+{
+    enum mill_meta m;
+
+    *mask = 0;
+    while (list.n) {
+        struct mill_str one = mill_str_trim(mill_str_take(&list, ','));
+        if (!one.n)
+            continue;
+        if (!mill_meta_parse(one, &m))
+            return mill_fail(err, MILL_E_CONFIG, "meta-columns", "%.*s is no metadata column",
+                             MILL_FMT(one));
+        *mask |= 1u << m;
+    }
+    return MILL_OK;
+}
+
 struct mill_shape *mill_shape_keep(struct mill_shape *s)
 {
     s->refs++;

@@ -70,6 +70,10 @@ enum mill_meta {
 };
 /** @brief "_topic" … "_key" → its number. @return false when it is none */
 bool mill_meta_parse(struct mill_str name, enum mill_meta *out) MILL_NODISCARD;
+/** @brief A list of them, with commas between. @param mask out: bit MILL_META_x
+ *  @return MILL_OK; MILL_E_CONFIG */
+enum mill_code mill_meta_list(struct mill_str list, unsigned *mask,
+                              struct mill_err *err) MILL_NODISCARD;
 
 struct mill_shape {
     struct mill_arena arena;

@@ -74,8 +74,7 @@ static const struct mill_opt sink_opts[] = {
     {.name = "columns",
      .type = MILL_OPT_STR,
      .off = SINK_OFF(columns),
-     .def = "mail.requests:text=drop,html=drop,attachments=drop,template_data=drop;"
-            "mail.messages:text=drop,html=drop,attachments=drop,template_data=drop",
+     .def = MILL_POLICY_DEFAULT,
      .help = "what is done to fields: TOPIC:FIELD=RULE,FIELD.INNER=RULE;TOPIC:…, a rule being "
              "keep, drop, hash or mask"},
     {.name = "hash-key",

@@ -28,24 +28,6 @@ static enum mill_code topic_time(const struct sink_conf *conf, struct mill_str t
     return MILL_OK;
 }
 
-static enum mill_code lists_meta(const struct sink_conf *conf, unsigned *mask, struct mill_err *err)
-{
-    struct mill_str rest = mill_str(conf->meta_columns), one;
-    enum mill_meta m;
-
-    *mask = 0;
-    while (rest.n) {
-        one = mill_str_trim(mill_str_take(&rest, ','));
-        if (!one.n)
-            continue;
-        if (!mill_meta_parse(one, &m))
-            return mill_fail(err, MILL_E_CONFIG, "meta-columns", "%.*s is no metadata column",
-                             MILL_FMT(one));
-        *mask |= 1u << m;
-    }
-    return MILL_OK;
-}
-
 enum mill_code sink_lists_check(const struct sink_conf *conf, struct mill_err *err)
 {
     struct mill_str none = MILL_STR(""), field;
@@ -55,7 +37,7 @@ enum mill_code sink_lists_check(const struct sink_conf *conf, struct mill_err *e
 
     if (!rc)
         rc = topic_time(conf, none, &field, err);
-    return rc ? rc : lists_meta(conf, &mask, err);
+    return rc ? rc : mill_meta_list(mill_str(conf->meta_columns), &mask, err);
 }
 
 /** Hash of all that decides how a record becomes a row and where the row goes. The key of the
@@ -128,7 +110,7 @@ static enum mill_code topic_columns(const struct sink_conf *conf, struct sink_to
 static enum mill_code topic_fill(const struct sink_conf *conf, const char *name,
                                  struct sink_topic *t, struct mill_err *err)
 {
-    enum mill_code rc = lists_meta(conf, &t->meta_mask, err);
+    enum mill_code rc = mill_meta_list(mill_str(conf->meta_columns), &t->meta_mask, err);
     size_t size = strlen(name) + 1;
 
     if (rc)

@@ -28,8 +28,8 @@ struct cli_conf {
     uint32_t count, replication, rate;
     bool dry_run, yes, no_input;
     struct mill_s3_opts s3; /**< the lake */
-    const char *parquet_lib, *engine, *since;
-    bool hours;
+    const char *parquet_lib, *engine, *since, *columns, *meta_columns;
+    bool hours, rejected;
     struct mill_common common; /**< brokers, registry, rdkafka */
 };
 

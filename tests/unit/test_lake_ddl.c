@@ -13,6 +13,7 @@ static const char SCHEMA[] =
     "{\"name\":\"day\",\"type\":{\"type\":\"int\",\"logicalType\":\"date\"}},"
     "{\"name\":\"clock\",\"type\":{\"type\":\"long\",\"logicalType\":\"time-micros\"}},"
     "{\"name\":\"at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}},"
+    "{\"name\":\"nano\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-nanos\"}},"
     "{\"name\":\"wall\",\"type\":{\"type\":\"long\",\"logicalType\":\"local-timestamp-micros\"}},"
     "{\"name\":\"n\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,"
     "\"scale\":2}},"
@@ -31,8 +32,8 @@ static const struct ddl_case {
      false,
      {"-- clock: athena cannot read its type\n", "-- big: athena cannot read its type\n",
       "CREATE EXTERNAL TABLE IF NOT EXISTS `mail_events` (\n    `b` boolean,\n", "`l` bigint,",
-      "`at` timestamp,", "`wall` timestamp,", "`n` decimal(9, 2),",
-      "`to` array<struct<email:string, age:int>>,", "`meta` map<string, string>\n)",
+      "`at` timestamp,", "`nano` timestamp,", "`wall` timestamp,", "`n` decimal(9, 2),",
+      "`to` array<struct<`email`:string, `age`:int>>,", "`meta` map<string, string>\n)",
       "PARTITIONED BY (`dt` string)\nSTORED AS PARQUET\n"
       "LOCATION 's3://lake/a/topic=mail.events/'",
       "'projection.dt.range' = '2026-01-01,NOW+1DAYS'",
@@ -56,11 +57,11 @@ static const struct ddl_case {
     {"spark",
      "spark",
      true,
-     {"CREATE TABLE IF NOT EXISTS `mail_events` (", "`wall` TIMESTAMP_NTZ,",
-      "`to` ARRAY<STRUCT<`email`: STRING, `age`: INT>>,",
+     {"-- nano: spark cannot read its type\n", "CREATE TABLE IF NOT EXISTS `mail_events` (",
+      "`wall` TIMESTAMP_NTZ,", "`to` ARRAY<STRUCT<`email`: STRING, `age`: INT>>,",
       "`meta` MAP<STRING, STRING>,\n    `dt` DATE", "PARTITIONED BY (`dt`, `hour`)",
       "LOCATION 's3a://lake/a/topic=mail.events/'", "MSCK REPAIR TABLE `mail_events`;"},
-     {"`clock`"}},
+     {"`clock`", "`nano`"}},
     {"trino",
      "trino",
      false,
@@ -109,7 +110,7 @@ static void test_engine(void **state)
 
 static void test_raw(void **state)
 {
-    const struct mill_ddl d = {"mail.dlq", "lake", "", "2026-01-01", false};
+    struct mill_ddl d = {"mail.dlq", "lake", "", "2026-01-01", false, false};
     struct mill_shape *shape = NULL;
     struct mill_buf out;
     (void)state;
@@ -117,15 +118,23 @@ static void test_raw(void **state)
     mill_buf_init(&out, 1 << 16);
     assert_int_equal(mill_raw_shape(&shape, false, NULL), MILL_OK);
     assert_int_equal(mill_ddl(mill_ddl_engine("athena"), &d, shape, &out, NULL), MILL_OK);
-    assert_non_null(strstr(out.p, "`headers` array<struct<key:string, value:binary>>"));
+    assert_non_null(strstr(out.p, "`headers` array<struct<`key`:string, `value`:binary>>"));
     assert_null(mill_ddl_engine("oracle"));
+    mill_shape_free(shape);
+    mill_buf_reset(&out);
+    d.rejected = true;
+    assert_int_equal(mill_raw_shape(&shape, true, NULL), MILL_OK);
+    assert_int_equal(mill_ddl(mill_ddl_engine("athena"), &d, shape, &out, NULL), MILL_OK);
+    assert_non_null(strstr(out.p, "TABLE IF NOT EXISTS `mail_dlq_rejected` ("));
+    assert_non_null(strstr(out.p, "`reason` string\n)"));
+    assert_non_null(strstr(out.p, "'s3://lake/rejected=mail.dlq/dt=${dt}/'"));
     mill_buf_release(&out);
     mill_shape_free(shape);
 }
 
 static void test_no_room(void **state)
 {
-    const struct mill_ddl d = {"t", "lake", "", "2026-01-01", false};
+    const struct mill_ddl d = {"t", "lake", "", "2026-01-01", false, false};
     struct mill_shape *shape = shape_of(SCHEMA);
     struct mill_buf out;
     (void)state;
