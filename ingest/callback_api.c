@@ -5,78 +5,23 @@
  * The signature is the caller's only credential. What it covers is stored as it came: several
  * events in one post are one record, and what is in them is unpack's business. 200 only after the
  * broker acknowledged; anything else makes the provider post again (to Mailgun, 406 alone would
- * mean "drop it": it is never said). Another provider is a row of callback_rows and one of app.c's.
+ * mean "drop it": it is never said). Which providers there are, what they sign and with which
+ * options is the table mill_providers' (send/provider.h): nothing here names one.
  */
 #include "base/clock.h"
 #include "mail/records.h"
 #include "store.h"
 
-enum { CALLBACK_HEADERS_MAX = 2 };
-
-struct callback_row {
-    const char *name;                          /* end of the path, and the record's provider */
-    const char *headers[CALLBACK_HEADERS_MAX]; /* stored beside the body; NULL = no more */
-    bool (*has_key)(const struct ingest *app);
-    /* MILL_OK; MILL_E_AUTH; MILL_E_DATA when the body is none of the provider's */
-    enum mill_code (*verify)(const struct ingest *app, struct mill_exchange *x,
-                             struct mill_err *err);
-};
-
-/* --- SendGrid: over timestamp and raw body, in headers --------------------------------------- */
-
-#define SENDGRID_SIGNATURE "X-Twilio-Email-Event-Webhook-Signature"
-#define SENDGRID_TIMESTAMP "X-Twilio-Email-Event-Webhook-Timestamp"
-
-static bool sendgrid_has_key(const struct ingest *app)
+/** The provider's place in mill_providers; MILL_PROVIDERS_N = none of this name posts anything. */
+static size_t callback_find(struct mill_str path)
 {
-    return app->secrets.sendgrid_n > 0;
-}
-
-static enum mill_code sendgrid_verify(const struct ingest *app, struct mill_exchange *x,
-                                      struct mill_err *err)
-{
-    struct mill_str timestamp = mill_exchange_header(x, SENDGRID_TIMESTAMP);
-    struct mill_str signature = mill_exchange_header(x, SENDGRID_SIGNATURE);
-
-    if (!timestamp.p || !signature.p)
-        return mill_fail(err, MILL_E_AUTH, "signature", "is missing");
-    for (size_t i = 0; i < app->secrets.sendgrid_n; i++)
-        if (!mill_signature_verify(app->secrets.sendgrid[i], timestamp, mill_exchange_body(x),
-                                   signature, err))
-            return MILL_OK;
-    return MILL_E_AUTH;
-}
-
-/* --- Mailgun: over timestamp and token, in the body ------------------------------------------ */
-
-static bool mailgun_has_key(const struct ingest *app)
-{
-    return app->secrets.mailgun_n > 0;
-}
-
-static enum mill_code mailgun_verify(const struct ingest *app, struct mill_exchange *x,
-                                     struct mill_err *err)
-{
-    return mill_verify_mailgun((struct mill_strs){app->secrets.mailgun, app->secrets.mailgun_n},
-                               mill_exchange_body(x), mill_now_us(), app->conf->mailgun_max_age_ms,
-                               err);
-}
-
-/* In the order of the metric's labels. */
-static const struct callback_row callback_rows[] = {
-    {"sendgrid", {SENDGRID_SIGNATURE, SENDGRID_TIMESTAMP}, sendgrid_has_key, sendgrid_verify},
-    {"mailgun", {NULL}, mailgun_has_key, mailgun_verify},
-};
-
-static const struct callback_row *callback_find(struct mill_str path)
-{
-    size_t skip = sizeof "/v1/callbacks/" - 1;
+    size_t skip = sizeof "/v1/callbacks/" - 1, i = 0;
     struct mill_str name = {path.p + skip, path.n - skip};
 
-    for (size_t i = 0; i < sizeof callback_rows / sizeof *callback_rows; i++)
-        if (mill_str_is(name, callback_rows[i].name))
-            return &callback_rows[i];
-    return NULL;
+    while (i < MILL_PROVIDERS_N &&
+           !(mill_providers[i]->webhook && mill_str_is(name, mill_providers[i]->name)))
+        i++;
+    return i;
 }
 
 static void callback_refuse(struct ingest *app, struct mill_exchange *x, enum ingest_problem p,
@@ -86,16 +31,17 @@ static void callback_refuse(struct ingest *app, struct mill_exchange *x, enum in
                   (struct mill_str){0});
 }
 
-static bool callback_verified(struct ingest *app, struct mill_exchange *x,
-                              const struct callback_row *row)
+static bool callback_verified(struct ingest *app, struct mill_exchange *x, size_t provider,
+                              const struct mill_webhook_post *post)
 {
+    const struct mill_webhook_keys *keys = &app->secrets.webhooks[provider];
     struct mill_err err = {0};
 
-    if (!row->has_key(app)) {
+    if (!keys->n) {
         callback_refuse(app, x, PROBLEM_UNAVAILABLE, "no verification key is configured");
         return false;
     }
-    switch (row->verify(app, x, &err)) {
+    switch (mill_providers[provider]->webhook->verify(keys, post, &err)) {
     case MILL_OK:
         return true;
     case MILL_E_AUTH:
@@ -110,22 +56,24 @@ static bool callback_verified(struct ingest *app, struct mill_exchange *x,
     }
 }
 
-static void callback_store(struct ingest_store *s, const struct callback_row *row)
+static void callback_store(struct ingest_store *s, size_t provider,
+                           const struct mill_webhook_post *post)
 {
+    const char *const *names = mill_providers[provider]->webhook->headers;
     static const struct mill_pair json = {MILL_STR_INIT("Content-Type"),
                                           MILL_STR_INIT("application/json")};
-    struct mill_pair headers[CALLBACK_HEADERS_MAX];
+    struct mill_pair headers[MILL_WEBHOOK_HEADERS_MAX];
     size_t n = 0;
 
-    for (; n < CALLBACK_HEADERS_MAX && row->headers[n]; n++)
-        headers[n] = (struct mill_pair){mill_str(row->headers[n]),
-                                        mill_exchange_header(s->x, row->headers[n])};
+    for (size_t i = 0; i < MILL_WEBHOOK_HEADERS_MAX && names[i]; i++)
+        if (post->headers[i].p)
+            headers[n++] = (struct mill_pair){mill_str(names[i]), post->headers[i]};
     const struct mill_callback record = {
-        .provider = mill_str(row->name),
-        .received_at = mill_now_us(),
+        .provider = mill_str(mill_providers[provider]->name),
+        .received_at = post->now_us,
         .content_type = mill_exchange_header(s->x, "Content-Type"),
         .headers = {headers, n},
-        .body = mill_exchange_body(s->x),
+        .body = post->body,
     };
     mill_metric_add(s->app->metrics, M_BYTES, BYTES_CALLBACK, record.body.n);
     s->port = INGEST_CALLBACKS;
@@ -134,23 +82,28 @@ static void callback_store(struct ingest_store *s, const struct callback_row *ro
     s->head = (struct mill_map){&json, 1};
     s->body = MILL_STR("{\"status\":\"stored\"}");
     s->metric = M_CALLBACKS;
-    s->label = (size_t)(row - callback_rows);
+    s->label = provider;
     ingest_store(s);
 }
 
 void ingest_callback_post(void *arg, struct mill_exchange *x)
 {
     struct ingest *app = arg;
-    const struct callback_row *row = callback_find(mill_exchange_path(x));
+    size_t provider = callback_find(mill_exchange_path(x));
+    struct mill_webhook_post post = {.body = mill_exchange_body(x), .now_us = mill_now_us()};
+    const char *const *names;
     struct ingest_store *s;
 
     if (ingest_refuse_draining(app, x))
         return;
-    if (!row) {
+    if (provider == MILL_PROVIDERS_N) {
         callback_refuse(app, x, PROBLEM_NOT_FOUND, NULL);
         return;
     }
-    if (!callback_verified(app, x, row))
+    names = mill_providers[provider]->webhook->headers;
+    for (size_t i = 0; i < MILL_WEBHOOK_HEADERS_MAX && names[i]; i++)
+        post.headers[i] = mill_exchange_header(x, names[i]);
+    if (!callback_verified(app, x, provider, &post))
         return;
     s = mill_arena_calloc(mill_exchange_arena(x), 1, sizeof *s);
     if (!s) {
@@ -159,5 +112,5 @@ void ingest_callback_post(void *arg, struct mill_exchange *x)
     }
     s->app = app;
     s->x = x;
-    callback_store(s, row);
+    callback_store(s, provider, &post);
 }

@@ -1,6 +1,6 @@
 /**
  * @file conf.c
- * @brief The edge's option table.
+ * @brief The edge's option table; what is signed how is each provider's own.
  */
 #include "conf.h"
 
@@ -10,7 +10,7 @@
 
 #define AT(member) offsetof(struct ingest_conf, member)
 
-const struct mill_opt ingest_opts[] = {
+static const struct mill_opt ingest_opts[] = {
     {.name = "out.requests",
      .type = MILL_OPT_STR,
      .off = AT(out_requests),
@@ -54,21 +54,6 @@ const struct mill_opt ingest_opts[] = {
      .off = AT(credentials),
      .flags = MILL_OPT_REQUIRED,
      .help = "file of credentials, one id:secret:tenant:scopes a line"},
-    {.name = "sendgrid-public-key",
-     .type = MILL_OPT_STR,
-     .off = AT(sendgrid_keys),
-     .help = "verification keys of SendGrid's Event Webhook, base64, a comma list"},
-    {.name = "mailgun-signing-key",
-     .type = MILL_OPT_STR,
-     .off = AT(mailgun_keys),
-     .flags = MILL_OPT_SECRET,
-     .help = "signing keys of Mailgun's webhooks, by comma or line; several while one is replaced"},
-    {.name = "mailgun-max-age",
-     .type = MILL_OPT_MS,
-     .off = AT(mailgun_max_age_ms),
-     .def = "24h",
-     .max = UINT64_C(31622400000),
-     .help = "how old a Mailgun signature may be; 0 = any age. Mailgun repeats a post for 8 h"},
     {.name = "unsubscribe-key",
      .type = MILL_OPT_STR,
      .off = AT(unsubscribe_keys),
@@ -195,3 +180,14 @@ const struct mill_opt ingest_opts[] = {
      .help = "how long a request waits for the broker before it is answered 503"},
     {0},
 };
+
+size_t ingest_opt_sets(struct ingest_conf *conf, struct mill_opt_set sets[INGEST_OPT_SETS])
+{
+    size_t n = 0;
+
+    sets[n++] = (struct mill_opt_set){ingest_opts, conf};
+    for (size_t i = 0; i < MILL_PROVIDERS_N; i++)
+        if (mill_providers[i]->webhook)
+            sets[n++] = (struct mill_opt_set){mill_providers[i]->webhook->opts, &conf->webhooks[i]};
+    return n;
+}

@@ -165,10 +165,8 @@ static int ingest_main(struct mill_opts *opts, const struct mill_opt_set *sets,
 int main(int argc, char **argv)
 {
     struct ingest_conf conf = {0};
-    const struct mill_opt_set sets[] = {{ingest_opts, &conf},
-                                        {mill_client_opts, &conf.common},
-                                        {mill_common_opts, &conf.common},
-                                        {0}};
+    struct mill_opt_set sets[INGEST_OPT_SETS] = {{0}};
+    size_t sets_n = ingest_opt_sets(&conf, sets);
     struct mill_opts *opts = NULL;
     enum mill_opt_mode mode = MILL_MODE_RUN;
     struct mill_err err = {0};
@@ -179,6 +177,8 @@ int main(int argc, char **argv)
         return ingest_hash_password();
     if (argc == 2 && !strcmp(argv[1], "--new-api-key"))
         return ingest_new_api_key();
+    sets[sets_n++] = (struct mill_opt_set){mill_client_opts, &conf.common};
+    sets[sets_n] = (struct mill_opt_set){mill_common_opts, &conf.common};
     code = mill_opts_load(&opts, "ingest", sets, argc, argv, &mode, &err);
     if (code && mode != MILL_MODE_HELP && mode != MILL_MODE_DESCRIBE) {
         fprintf(stderr, "mill-ingest: %s: %s\n", err.where, err.text);

@@ -4,6 +4,8 @@
  */
 #include "metrics.h"
 
+#include "send/provider.h"
+
 /* In the order of enum ingest_problem; a test holds the two together. */
 static const char *const answers[] = {"none",
                                       "malformed-body",
@@ -29,7 +31,6 @@ static const char *const answers[] = {"none",
                                       NULL};
 static const char *const mails[] = {"accepted", "refused",  "unavailable",
                                     "unknown",  "replayed", NULL};
-static const char *const providers[] = {"sendgrid", "mailgun", NULL};
 static const char *const routes[] = {"mail", "batch", "callback", NULL};
 static const char *const blobs[] = {"stored", "there", "failed", NULL};
 static const char *const tables[] = {"idempotency", NULL};
@@ -41,7 +42,7 @@ const struct mill_metric ingest_metrics[] = {
     [M_MAILS] = {"mill_ingest_mails_total", MILL_COUNTER, "mails, by what became of them",
                  "outcome", mails},
     [M_CALLBACKS] = {"mill_ingest_callbacks_total", MILL_COUNTER, "callbacks stored", "provider",
-                     providers},
+                     mill_provider_names},
     [M_CANCELLATIONS] = {"mill_ingest_cancellations_total", MILL_COUNTER, "cancellations stored",
                          NULL, NULL},
     [M_UNSUBSCRIBES] = {"mill_ingest_unsubscribes_total", MILL_COUNTER,

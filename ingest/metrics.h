@@ -10,7 +10,7 @@
 enum ingest_metric_row {
     M_ANSWERS,   /**< by problem; label index = enum ingest_problem, 0 = none */
     M_MAILS,     /**< by what became of them */
-    M_CALLBACKS, /**< by provider */
+    M_CALLBACKS, /**< by provider; label index = its place in mill_providers */
     M_CANCELLATIONS,
     M_UNSUBSCRIBES,
     M_BYTES,   /**< of bodies, by route */

@@ -9,17 +9,11 @@
 #define INGEST_SECRETS_H
 
 #include "conf.h"
-#include "mail/signature.h"
 #include "mail/unsubscribe.h"
 
-enum { INGEST_KEYS_MAX = 8 /**< of one kind */ };
-
 struct ingest_secrets {
-    struct mill_verify_key *sendgrid[INGEST_KEYS_MAX];
-    size_t sendgrid_n;
-    struct mill_str mailgun[INGEST_KEYS_MAX]; /**< borrowed from the options */
-    size_t mailgun_n;
-    struct mill_unsubscribe_keys unsubscribe; /**< borrowed from the options */
+    struct mill_webhook_keys webhooks[MILL_PROVIDERS_N]; /**< in the order of mill_providers */
+    struct mill_unsubscribe_keys unsubscribe;            /**< borrowed from the options */
 };
 
 /** @param conf borrowed for the secrets' life @return MILL_OK; MILL_E_CONFIG; MILL_E_NOMEM.

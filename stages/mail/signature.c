@@ -1,7 +1,6 @@
 #include "mail/signature.h"
 
 #include "base/hash.h"
-#include "base/json.h"
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -11,8 +10,6 @@ enum {
     KEY_DER_MAX = 512,      /**< a P-256 key takes 91 bytes */
     SIGNATURE_DER_MAX = 80, /**< a P-256 signature takes at most 72 */
     TIMESTAMP_MAX = 64,
-    MAILGUN_SECONDS_MAX = 12, /**< digits */
-    MAILGUN_TOKEN_MAX = 128,  /**< it is 50 */
 };
 
 struct mill_verify_key {
@@ -102,65 +99,5 @@ enum mill_code mill_signature_verify(const struct mill_verify_key *key, struct m
 out:
     EVP_MD_CTX_free(md);
     mill_buf_release(&der);
-    return rc;
-}
-
-/** What Mailgun says about itself in a post; borrowed from the JSON. */
-struct mailgun_words {
-    struct mill_str timestamp, token, signature, parent;
-};
-
-/** Both ways: a digit moved from the token to the timestamp is signed as well. */
-static bool mailgun_fresh(struct mill_str timestamp, int64_t now_us, uint64_t max_age_ms)
-{
-    int64_t s = 0, age_ms;
-
-    if (timestamp.n > MAILGUN_SECONDS_MAX || !mill_str_i64(timestamp, &s) || s < 0)
-        return false;
-    age_ms = now_us / 1000 - s * 1000;
-    return !max_age_ms || (uint64_t)(age_ms < 0 ? -age_ms : age_ms) <= max_age_ms;
-}
-
-static bool mailgun_fits(const struct mailgun_words *w, struct mill_str key)
-{
-    char text[MAILGUN_SECONDS_MAX + MAILGUN_TOKEN_MAX], hex[2 * MILL_SHA256_BYTES + 1];
-    unsigned char mac[MILL_SHA256_BYTES];
-
-    memcpy(text, w->timestamp.p, w->timestamp.n);
-    memcpy(text + w->timestamp.n, w->token.p, w->token.n);
-    if (!key.n || !mill_hmac_sha256(key, (struct mill_str){text, w->timestamp.n + w->token.n}, mac))
-        return false;
-    mill_hex(mac, sizeof mac, hex);
-    return mill_equal_secret(mill_str(hex), w->signature) ||
-           mill_equal_secret(mill_str(hex), w->parent);
-}
-
-enum mill_code mill_verify_mailgun(struct mill_strs keys, struct mill_str body, int64_t now_us,
-                                   uint64_t max_age_ms, struct mill_err *err)
-{
-    json_t *root = NULL, *o;
-    struct mailgun_words w;
-    enum mill_code rc = mill_json_parse(body, &root, err);
-
-    if (rc)
-        return rc;
-    o = json_object_get(root, "signature");
-    w = (struct mailgun_words){mill_json_str(o, "timestamp"), mill_json_str(o, "token"),
-                               mill_json_str(o, "signature"), mill_json_str(o, "parent-signature")};
-    rc = MILL_E_AUTH;
-    if (!json_is_object(o)) {
-        rc = mill_fail(err, MILL_E_DATA, "signature", "is missing");
-    } else if (!w.token.n || w.token.n > MAILGUN_TOKEN_MAX) {
-        mill_fail(err, rc, "signature.token", "is missing or too long");
-    } else if (!mailgun_fresh(w.timestamp, now_us, max_age_ms)) {
-        mill_fail(err, rc, "signature.timestamp", "is no time, or too far from now");
-    } else {
-        for (size_t i = 0; rc && i < keys.n; i++)
-            if (mailgun_fits(&w, keys.v[i]))
-                rc = MILL_OK;
-        if (rc)
-            mill_fail(err, rc, "signature", "does not fit");
-    }
-    json_decref(root);
     return rc;
 }

@@ -1,12 +1,11 @@
 /**
  * @file signature.h
- * @brief Is this webhook really from its provider?
+ * @brief Is this webhook really from SendGrid? (What a provider signs otherwise is in its own
+ * file.)
  *
  * SendGrid: ECDSA P-256 with SHA-256 over timestamp ‖ raw body. The key is parsed once and
  * read-only afterwards, so that one key serves all threads. The timestamp is text that is signed,
- * not a number: it is never parsed. Mailgun: HMAC-SHA256 over timestamp ‖ token, in the body
- * itself. It does not cover the events: who saw one post can forge others until it is too old, so
- * that the age is looked at. Malformed input of any kind is refused, never an abort.
+ * not a number: it is never parsed. Malformed input of any kind is refused, never an abort.
  */
 #ifndef MILL_SIGNATURE_H
 #define MILL_SIGNATURE_H
@@ -32,20 +31,5 @@ void mill_verify_key_free(struct mill_verify_key *key);
 enum mill_code mill_signature_verify(const struct mill_verify_key *key, struct mill_str timestamp,
                                      struct mill_str body, struct mill_str signature,
                                      struct mill_err *err) MILL_NODISCARD;
-
-/**
- * @brief Mailgun's own: {"signature":{"timestamp","token","signature","parent-signature"?},…}.
- * @param keys       webhook signing keys, several while one is being replaced; any may fit the
- *                   signature, or the parent's (events of a subaccount)
- * @param body       raw bytes
- * @param now_us     µs since 1970
- * @param max_age_ms refuse what was signed earlier than that, or later by as much; 0 = any time
- *                   (Mailgun repeats a post for 8 hours; whether it signs it anew is not known)
- * @return MILL_OK; MILL_E_AUTH when nothing fits or it is too old; MILL_E_DATA when the body is no
- *         such JSON; MILL_E_NOMEM
- * @thread any
- */
-enum mill_code mill_verify_mailgun(struct mill_strs keys, struct mill_str body, int64_t now_us,
-                                   uint64_t max_age_ms, struct mill_err *err) MILL_NODISCARD;
 
 #endif

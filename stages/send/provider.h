@@ -6,7 +6,8 @@
  * Model: a provider is one `const struct mill_provider` in a file of its own and a row of
  * providers/list.h. It keeps no state and does no I/O: `build` fills a call, the dispatcher makes
  * it, `classify` says what the reply means. A NULL callback is a thing that the provider does not
- * do (SMTP posts nothing). Thread rule: all callbacks are pure, any thread.
+ * do (SMTP posts nothing). What it posts comes to ingest's /v1/callbacks/NAME, which knows of it
+ * what `webhook` says. Thread rule: all callbacks are pure, any thread.
  */
 #ifndef MILL_SEND_PROVIDER_H
 #define MILL_SEND_PROVIDER_H
@@ -15,6 +16,7 @@
 #include "base/buf.h"
 #include "base/opt.h"
 #include "mail/records.h"
+#include "mail/signature.h"
 #include "net/http_client.h"
 
 /** What the provider does with a second call for the same mail. */
@@ -87,6 +89,50 @@ struct mill_split {
 typedef enum mill_code (*mill_split_fn)(void *arg, const struct mill_split *one,
                                         struct mill_err *err);
 
+enum { MILL_WEBHOOK_KEYS_MAX = 8, MILL_WEBHOOK_HEADERS_MAX = 4 };
+
+/** How a provider's posts are told from anybody's; from ingest's options. A provider with more
+ *  options has a struct of its own, of which this is the first member. */
+struct mill_webhook_conf {
+    const char *keys;    /**< by comma or line, several while one is replaced; NULL = none */
+    uint64_t max_age_ms; /**< of a signature; 0 = any */
+};
+/** Room for any provider's. */
+union mill_webhook_room {
+    struct mill_webhook_conf base;
+    unsigned char bytes[128];
+};
+struct mill_webhook_key {
+    struct mill_str text;           /**< borrowed from the options */
+    struct mill_verify_key *parsed; /**< NULL where the text is the key; owned */
+};
+struct mill_webhook_keys {
+    const struct mill_webhook_conf *conf;
+    struct mill_webhook_key v[MILL_WEBHOOK_KEYS_MAX];
+    size_t n;
+};
+/** A post, as ingest has it. */
+struct mill_webhook_post {
+    struct mill_str headers[MILL_WEBHOOK_HEADERS_MAX]; /**< in the order of mill_webhook's */
+    struct mill_str body;                              /**< raw bytes */
+    int64_t now_us;
+};
+
+struct mill_webhook {
+    const struct mill_opt
+        *opts; /**< ends with {0}, the keys' row is first; offsets into its conf */
+    /** What is signed beside the body, stored with it; NULL = no more. */
+    const char *headers[MILL_WEBHOOK_HEADERS_MAX];
+    /** @brief Parse one key's text, into its `parsed`; NULL = the text is the key.
+     *  @return MILL_OK; MILL_E_CONFIG; MILL_E_NOMEM */
+    enum mill_code (*key)(struct mill_webhook_key *key, struct mill_err *err);
+    /** @brief Is the post really the provider's? @param keys at least one
+     *  @return MILL_OK; MILL_E_AUTH; MILL_E_DATA when the body is none of the provider's, so that
+     *  nothing can be looked at; MILL_E_NOMEM */
+    enum mill_code (*verify)(const struct mill_webhook_keys *keys,
+                             const struct mill_webhook_post *post, struct mill_err *err);
+};
+
 struct mill_provider {
     const char *name; /**< as in the option `providers`, the records and the callback's path */
     enum mill_idem idem;
@@ -105,6 +151,8 @@ struct mill_provider {
     /** @brief What the reply means; never MILL_OUTCOME_NONE. @own strings in mem or static */
     void (*classify)(const struct mill_http_reply *r, struct mill_arena *mem,
                      struct mill_answer *out);
+    /** How its posts are verified; NULL = it posts nothing. With `split` and `parse_event`. */
+    const struct mill_webhook *webhook;
     /** @brief Cut a webhook post into events.
      *  @return MILL_OK; MILL_E_DATA when the body is malformed; what `each` returned */
     enum mill_code (*split)(struct mill_str body, mill_split_fn each, void *arg,
@@ -141,6 +189,15 @@ const struct mill_provider *mill_provider_find(struct mill_str name);
 /** @brief For `check`: the URL is there, and the secret where it is needed. */
 enum mill_code mill_account_complete(const struct mill_account *account, const char *provider,
                                      bool secret, struct mill_err *err) MILL_NODISCARD;
+
+/** @brief Cut and parse the keys of conf, which is borrowed for their life.
+ *  @return MILL_OK; MILL_E_CONFIG (err->where is the option's name); MILL_E_NOMEM
+ *  @own new in *out even on failure (release) */
+enum mill_code mill_webhook_keys_read(struct mill_webhook_keys *out, const struct mill_webhook *w,
+                                      const struct mill_webhook_conf *conf,
+                                      struct mill_err *err) MILL_NODISCARD;
+/** @brief Idempotent. */
+void mill_webhook_keys_release(struct mill_webhook_keys *keys);
 
 /** @brief A peer's words, fit for a record and a log: valid UTF-8, no control characters, at most
  *  300 bytes. @return static text when there is no memory or s is absent. @own in mem */

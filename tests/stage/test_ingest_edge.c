@@ -93,7 +93,7 @@ static void test_callbacks(void **state)
 static void test_no_callback_key(void **state)
 {
     (void)state;
-    edge.conf.sendgrid_keys = NULL;
+    edge.conf.webhooks[MILL_PROVIDER_sendgrid].base.keys = NULL;
     edge_start();
     assert_int_equal(callback(JSON_TYPE, MILL_STR("[]")), 503);
 }
@@ -207,7 +207,7 @@ static void test_wrong_conf(void **state)
 
     (void)state;
     assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_OK);
-    edge.conf.sendgrid_keys = "bm9uZQ==";
+    edge.conf.webhooks[MILL_PROVIDER_sendgrid].base.keys = "bm9uZQ==";
     assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
     assert_int_equal(ingest_app_start(&edge.app, &edge.conf, &err), MILL_E_CONFIG);
     assert_null(edge.app);

@@ -71,6 +71,7 @@ static void test_mailgun(void **state)
     assert_int_equal(ask("POST", "/v1/callbacks/mailgun", JSON_TYPE, "rubbish"), 400);
     assert_int_equal(ask("POST", "/v1/callbacks/mailgun", JSON_TYPE, ""), 400);
     assert_int_equal(ask("POST", "/v1/callbacks/nobody", JSON_TYPE, "{}"), 404);
+    assert_int_equal(ask("POST", "/v1/callbacks/smtp", JSON_TYPE, "{}"), 404); /* posts nothing */
     assert_int_equal(fake_sent(), sent);
 
     /* Never 406, whatever is wrong with us. */
@@ -93,7 +94,7 @@ static void test_mailgun_limits(void **state)
 
     (void)state;
     edge.conf.record_max_bytes = 1 << 20;
-    edge.conf.mailgun_keys = NULL;
+    edge.conf.webhooks[MILL_PROVIDER_mailgun].base.keys = NULL;
     edge_start();
     mill_buf_init(&body, 4096);
     mailgun_post(&body, EDGE_MAILGUN, mill_now_us() / 1000000);
@@ -366,7 +367,7 @@ static void test_wrong_keys(void **state)
     edge_default_conf();
     for (int i = 0; i < 9; i++)
         snprintf(many + strlen(many), sizeof many - strlen(many), "fake-key-%d, ", i);
-    edge.conf.mailgun_keys = many;
+    edge.conf.webhooks[MILL_PROVIDER_mailgun].base.keys = many;
     assert_int_equal(ingest_app_check(&edge.conf, &err), MILL_E_CONFIG);
     assert_string_equal(err.where, "mailgun-signing-key");
 }

@@ -5,7 +5,6 @@
 #include "double.h"
 
 #include "base/clock.h"
-#include "mail/signature.h"
 #include "send/provider.h"
 
 #include <stdio.h>
@@ -37,10 +36,13 @@ static enum mill_code on_event(void *arg, const struct mill_split *one, struct m
 
 static void on_hook(void *app, struct mill_exchange *x)
 {
-    static const struct mill_str keys[] = {S("another"), S("sign-fake")};
+    static const struct mill_webhook_conf conf = {"another, sign-fake", 60000};
+    const struct mill_webhook *w = mill_provider_mailgun.webhook;
+    struct mill_webhook_keys keys;
     struct mill_str body = mill_exchange_body(x);
+    const struct mill_webhook_post post = {.body = body, .now_us = mill_now_us()};
     struct mill_err err;
-    bool good = !mill_verify_mailgun((struct mill_strs){keys, 2}, body, mill_now_us(), 60000, &err);
+    bool good = !mill_webhook_keys_read(&keys, w, &conf, &err) && !w->verify(&keys, &post, &err);
 
     (void)app;
     pthread_mutex_lock(&world.lock);

@@ -499,6 +499,24 @@ static void answer_texts(void **state)
     mill_arena_release(&mem);
 }
 
+/** Its keys are an option of its name, the first; a post is verified; no key fits nothing. */
+static void webhook_whole(const struct mill_provider *p)
+{
+    const struct mill_webhook *w = p->webhook;
+    const struct mill_webhook_keys none = {.conf = &(struct mill_webhook_conf){0}};
+    const struct mill_webhook_post post = {.body = MILL_STR("{}")};
+    struct mill_err err = {0};
+
+    assert_non_null(w->verify);
+    assert_true(w->verify(&none, &post, &err) == MILL_E_AUTH ||
+                w->verify(&none, &post, &err) == MILL_E_DATA);
+    assert_int_equal(w->opts->off, offsetof(struct mill_webhook_conf, keys));
+    for (const struct mill_opt *o = w->opts; o->name; o++) {
+        assert_true(mill_str_starts(mill_str(o->name), p->name));
+        assert_true(o->off + sizeof(void *) <= sizeof(union mill_webhook_room) && o->help);
+    }
+}
+
 /** Each row of the table is whole: what the README promises of a new one. */
 static void provider_table(void **state)
 {
@@ -513,6 +531,9 @@ static void provider_table(void **state)
         assert_ptr_equal(mill_provider_find(mill_str(p->name)), p);
         assert_true(p->opts && p->check && p->build && p->classify && p->max_recipients);
         assert_true(!p->split || p->parse_event);
+        assert_int_equal(!p->split, !p->webhook); /* what is taken in must be verified */
+        if (p->webhook)
+            webhook_whole(p);
         assert_true(!p->refusal_event || p->parse_event);
         for (const struct mill_opt *o = p->opts; o->name; o++) {
             size_t n = strlen(p->name);

@@ -376,6 +376,7 @@ const struct mill_provider mill_provider_mailgun = {
     .check = mailgun_check,
     .build = mailgun_build,
     .classify = mailgun_classify,
+    .webhook = &mill_mailgun_webhook,
     .split = mill_mailgun_split,
     .parse_event = mill_mailgun_event,
 };

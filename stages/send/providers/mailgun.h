@@ -12,5 +12,6 @@ enum mill_code mill_mailgun_split(struct mill_str body, mill_split_fn each, void
                                   struct mill_err *err) MILL_NODISCARD;
 enum mill_code mill_mailgun_event(struct mill_str raw, struct mill_arena *mem,
                                   struct mill_event *out, struct mill_err *err) MILL_NODISCARD;
+extern const struct mill_webhook mill_mailgun_webhook;
 
 #endif

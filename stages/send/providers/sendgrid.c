@@ -328,6 +328,7 @@ const struct mill_provider mill_provider_sendgrid = {
     .check = sendgrid_check,
     .build = sendgrid_build,
     .classify = sendgrid_classify,
+    .webhook = &mill_sendgrid_webhook,
     .split = mill_sendgrid_split,
     .parse_event = mill_sendgrid_event,
 };

@@ -4,7 +4,8 @@
  *
  * Types vary between accounts and years (a time may be seconds, milliseconds or a string; category
  * a string or a list), so nothing but the outer form is insisted on: a strange field is a missing
- * field. Duplicate keys are taken as the parser takes them: the last one wins.
+ * field. Duplicate keys are taken as the parser takes them: the last one wins. The signature is
+ * over timestamp and raw body, in headers.
  */
 #include "send/message_id.h"
 #include "send/providers/events.h"
@@ -134,3 +135,40 @@ enum mill_code mill_sendgrid_event(struct mill_str raw, struct mill_arena *mem,
     json_decref(o);
     return rc;
 }
+
+enum { HEADER_SIGNATURE, HEADER_TIMESTAMP };
+
+static enum mill_code webhook_key(struct mill_webhook_key *key, struct mill_err *err)
+{
+    return mill_verify_key_new(&key->parsed, key->text, err);
+}
+
+static enum mill_code webhook_verify(const struct mill_webhook_keys *keys,
+                                     const struct mill_webhook_post *post, struct mill_err *err)
+{
+    struct mill_str timestamp = post->headers[HEADER_TIMESTAMP];
+    struct mill_str signature = post->headers[HEADER_SIGNATURE];
+    enum mill_code rc = MILL_E_AUTH;
+
+    if (!timestamp.p || !signature.p)
+        return mill_fail(err, rc, "signature", "is missing");
+    for (size_t i = 0; rc && i < keys->n; i++)
+        rc = mill_signature_verify(keys->v[i].parsed, timestamp, post->body, signature, err);
+    return rc;
+}
+
+static const struct mill_opt webhook_opts[] = {
+    {.name = "sendgrid-public-key",
+     .type = MILL_OPT_STR,
+     .off = offsetof(struct mill_webhook_conf, keys),
+     .help = "verification keys of SendGrid's Event Webhook, base64, a comma list"},
+    {0},
+};
+
+const struct mill_webhook mill_sendgrid_webhook = {
+    .opts = webhook_opts,
+    .headers = {[HEADER_SIGNATURE] = "X-Twilio-Email-Event-Webhook-Signature",
+                [HEADER_TIMESTAMP] = "X-Twilio-Email-Event-Webhook-Timestamp"},
+    .key = webhook_key,
+    .verify = webhook_verify,
+};

@@ -1,5 +1,6 @@
 /** @file table.c  @brief The providers of list.h as tables, and what all of them use. */
 #include "send/provider.h"
+#include <stdio.h>
 
 const struct mill_provider *const mill_providers[] = {
 #define MILL_PROVIDER(id) &mill_provider_##id,
@@ -31,6 +32,46 @@ enum mill_code mill_account_complete(const struct mill_account *account, const c
     if (secret && (!account->secret || !account->secret[0]))
         return mill_fail(err, MILL_E_CONFIG, provider, "its key is not set");
     return MILL_OK;
+}
+
+static enum mill_code table_key(struct mill_webhook_keys *out, const struct mill_webhook *w,
+                                struct mill_str text, struct mill_err *err)
+{
+    struct mill_webhook_key *key = &out->v[out->n];
+    enum mill_code rc;
+
+    if (out->n == MILL_WEBHOOK_KEYS_MAX)
+        return mill_fail(err, MILL_E_CONFIG, w->opts->name, "more than %d keys",
+                         MILL_WEBHOOK_KEYS_MAX);
+    key->text = text;
+    rc = w->key ? w->key(key, err) : MILL_OK;
+    if (rc && err)
+        snprintf(err->where, sizeof err->where, "%s", w->opts->name);
+    out->n += !rc;
+    return rc;
+}
+
+enum mill_code mill_webhook_keys_read(struct mill_webhook_keys *out, const struct mill_webhook *w,
+                                      const struct mill_webhook_conf *conf, struct mill_err *err)
+{
+    struct mill_str rest = mill_str(conf->keys);
+    enum mill_code rc = MILL_OK;
+
+    *out = (struct mill_webhook_keys){.conf = conf};
+    while (rest.n && !rc) {
+        struct mill_str line = mill_str_take(&rest, '\n');
+        while (line.n && !rc) {
+            struct mill_str one = mill_str_trim(mill_str_take(&line, ','));
+            rc = one.n ? table_key(out, w, one, err) : MILL_OK;
+        }
+    }
+    return rc;
+}
+
+void mill_webhook_keys_release(struct mill_webhook_keys *keys)
+{
+    while (keys->n)
+        mill_verify_key_free(keys->v[--keys->n].parsed);
 }
 
 struct mill_str mill_answer_text(struct mill_arena *mem, struct mill_str s)
