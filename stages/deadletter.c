@@ -6,22 +6,26 @@
  * out  dlq       mail.dlq       for a person to look at
  *      parked    mail.parked    redriven too often: nobody redrives it again by accident
  *      delay-1s… mail.delay.*   to come back to mail.retry.<stage>, same partition number
- * A record waits longer after each attempt (waits_ms); after so many, or so long, it is a dead
- * letter.
- * Verdicts: DONE, always: a failure of the failure path would have nowhere to go. A record whose
- * headers make no sense goes to the DLQ as it is. State: none.
+ *      status    mail.status    key message_id or request_id: DEAD_LETTER, with class and reason,
+ * of a mail whose stage has not said itself how it ended A record waits longer after each attempt
+ * (waits_ms); after so many, or so long, it is a dead letter. Verdicts: DONE, always: a failure of
+ * the failure path would have nowhere to go. A record whose headers make no sense goes to the DLQ
+ * as it is. State: none.
  */
 #include "base/clock.h"
+#include "mail/records.h"
+#include "mail/request_rules.h"
+#include "send/message_id.h"
 #include "timer.h"
 #include <stdio.h>
 
-enum { OUT_DLQ, OUT_PARKED, OUT_DELAY };
+enum { OUT_DLQ, OUT_PARKED, OUT_DELAY, OUT_STATUS = OUT_DELAY + MILL_TIMERS };
 enum { M_RECORDS };
 
 struct deadletter_conf {
     uint32_t transient_attempts, throttled_attempts, max_redrives;
     uint64_t retry_for_ms;
-    const char *retry_prefix;
+    const char *retry_prefix, *mail_topics;
 };
 
 /** Waits before the next attempt: each about three times the one before. What is waited is between
@@ -85,6 +89,12 @@ static const struct mill_opt opts[] = {
      .off = offsetof(struct deadletter_conf, retry_prefix),
      .def = "mail.retry.",
      .help = "retry topics are this and the stage's name"},
+    {.name = "mail-topics",
+     .type = MILL_OPT_STR,
+     .off = offsetof(struct deadletter_conf, mail_topics),
+     .def = "mail.requests,mail.messages,mail.retry.validate,mail.retry.send",
+     .help = "topics of mails, by commas: mail.status tells of the dead letters of what failed "
+             "first there"},
     {0},
 };
 
@@ -93,6 +103,7 @@ static const struct mill_port out_ports[] = {
     [OUT_DLQ] = {"dlq", "mail.dlq", NULL},
     [OUT_PARKED] = {"parked", "mail.parked", NULL},
     MILL_TIMER_OUT(OUT_DELAY),
+    [OUT_STATUS] = {"status", "mail.status", &mill_status_desc},
     {0},
 };
 
@@ -193,6 +204,48 @@ static enum mill_code deadletter_delay(struct mill_ctx *ctx, const struct mill_r
                               (int32_t)partition, (struct mill_map){NULL, 0}, err);
 }
 
+static bool in_list(struct mill_str rest, char sep, struct mill_str one)
+{
+    while (rest.n)
+        if (mill_str_eq(mill_str_trim(mill_str_take(&rest, sep)), one))
+            return true;
+    return false;
+}
+
+/** Is it a mail of which nobody has said yet how it ends? Who rejects a record for good says so
+ *  himself, where he can read it; who says that he tries again means that it goes on. */
+static bool untold(const struct deadletter_conf *conf, const struct mill_record *in,
+                   const struct policy *policy)
+{
+    return in_list(mill_str(conf->mail_topics), ',', mill_header(in, "__connect.errors.topic")) &&
+           (policy || !in_list(mill_header(in, "mill.emitted"), ',', MILL_STR("status"))) &&
+           (mill_message_id_ok(in->key) || mill_id_ok(in->key));
+}
+
+/** The last word on it, as of the time of its failure: what another copy has come to since then is
+ *  later. */
+static enum mill_code deadletter_status(struct mill_ctx *ctx, const struct mill_record *in,
+                                        size_t way, bool given_up, struct mill_err *err)
+{
+    struct mill_str key = in->key, request_id = mill_str_take(&key, '/');
+    struct mill_str cls = mill_header(in, "mill.class");
+    struct mill_str why = mill_header(in, "__connect.errors.exception.message");
+    const char *how = way == OUT_PARKED ? "redriven too often: "
+                      : given_up        ? "tried too often, or for too long: "
+                                        : "";
+    const struct mill_status status = {
+        .message_id = in->key,
+        .request_id = request_id,
+        .state = MILL_STATE_DEAD_LETTER,
+        .cls = mill_str_utf8(cls) ? cls : (struct mill_str){0},
+        .reason = mill_arena_printf(mill_batch_arena(ctx), "%s%.*s", how,
+                                    MILL_FMT(mill_str_utf8(why) ? why : MILL_STR("no reason"))),
+        .at = in->timestamp_us,
+    };
+
+    return mill_emit(ctx, OUT_STATUS, in->key, &status, err);
+}
+
 static enum mill_verdict deadletter_on_record(struct mill_ctx *ctx, const struct mill_record *in,
                                               struct mill_err *err)
 {
@@ -204,6 +257,8 @@ static enum mill_verdict deadletter_on_record(struct mill_ctx *ctx, const struct
         rc = deadletter_delay(ctx, in, policy, err);
     else
         rc = mill_forward(ctx, mill_out_topic(ctx, way), -1, in, in->headers, err);
+    if (!rc && way != OUT_DELAY && untold(mill_conf(ctx), in, policy))
+        rc = deadletter_status(ctx, in, way, policy != NULL, err);
     mill_count(ctx, M_RECORDS, way, 1);
     return rc ? MILL_STOP : MILL_DONE; /* never to mail.failures: start again instead */
 }

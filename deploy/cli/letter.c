@@ -77,9 +77,9 @@ bool letter_place(const char *text, struct letter_place *out)
  * what is redriven after an outage is tried as long as anything else. */
 static bool letter_left_over(struct mill_str name)
 {
-    static const char *const names[] = {"mill.attempt",  "mill.first-failed-at",
-                                        "mill.redrives", "mill.due",
-                                        "mill.target",   "mill.target-partition"};
+    static const char *const names[] = {
+        "mill.attempt", "mill.first-failed-at",  "mill.redrives", "mill.due",
+        "mill.target",  "mill.target-partition", "mill.emitted"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (mill_str_is(name, names[i]))

@@ -251,6 +251,27 @@ static void trace_print(struct trace *t)
     mill_arena_release(&mem);
 }
 
+/* What has become of each message, by all that mail.status says. */
+static void trace_now(const struct trace *t)
+{
+    json_t *states = json_object(), *value;
+    struct mill_arena mem = {0};
+    const char *id;
+
+    for (size_t i = 0; i < t->rows_n; i++)
+        if (t->rows[i].schema && !strcmp(t->rows[i].schema, "status.avsc"))
+            trace_state(states, json_object_get(t->rows[i].record, "value"));
+    json_object_foreach(states, id, value)
+    {
+        json_t *record = json_pack("{s:O}", "value", value);
+        struct mill_str what = trace_what(&mem, "status.avsc", record);
+        printf("now: %s\n", text_safe(&mem, what));
+        json_decref(record);
+    }
+    mill_arena_release(&mem);
+    json_decref(states);
+}
+
 static void trace_next(const struct trace *t)
 {
     for (size_t i = t->rows_n; i-- > 0;) {
@@ -285,6 +306,8 @@ static int trace_run(struct trace *t)
     if (t->rows_n) {
         qsort(t->rows, t->rows_n, sizeof *t->rows, trace_order);
         trace_print(t);
+        if (cli->format == CLI_TABLE)
+            trace_now(t);
         trace_next(t);
     }
     if (cli_stopped())

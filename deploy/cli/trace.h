@@ -16,5 +16,8 @@
  */
 struct mill_str trace_what(struct mill_arena *a, const char *schema,
                            const json_t *record) MILL_NODISCARD;
+/** @brief One more word of mail.status, in its order: the one that stands of each message stays.
+ *  @param states object of message_id → its status @param value a status */
+void trace_state(json_t *states, const json_t *value);
 
 #endif

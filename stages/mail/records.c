@@ -194,6 +194,7 @@ static const char *const state_names[] = {
     [MILL_STATE_SCHEDULED] = "SCHEDULED",
     [MILL_STATE_TOO_LATE] = "TOO_LATE",
     [MILL_STATE_SUPPRESSED] = "SUPPRESSED",
+    [MILL_STATE_DEAD_LETTER] = "DEAD_LETTER",
     NULL,
 };
 static const struct mill_field status_fields[] = {
@@ -214,6 +215,38 @@ const struct mill_desc mill_status_desc = {
     .size = sizeof(struct mill_status),
     .fields = status_fields,
 };
+
+enum { RANK_EVENT, RANK_OPEN, RANK_CALLED, RANK_TOLD };
+
+static int status_rank(int state)
+{
+    switch (state) {
+    case MILL_STATE_OTHER:
+    case MILL_STATE_DUPLICATE:
+    case MILL_STATE_TOO_LATE:
+        return RANK_EVENT; /* what happened to it, not what it is */
+    case MILL_STATE_SENT:
+    case MILL_STATE_FAILED:
+        return RANK_CALLED;
+    case MILL_STATE_DELIVERED:
+    case MILL_STATE_BOUNCED:
+        return RANK_TOLD;
+    default:
+        return RANK_OPEN; /* ends without a call among them: another copy may have been called */
+    }
+}
+
+bool mill_status_stands(const struct mill_status *before, const struct mill_status *next)
+{
+    int was = before ? status_rank(before->state) : RANK_EVENT, is = status_rank(next->state);
+
+    if (was == RANK_CALLED && is == RANK_OPEN)
+        return before->state == MILL_STATE_FAILED; /* it is tried again */
+    if (was == RANK_CALLED && is == RANK_CALLED)
+        return next->attempt > before->attempt ||
+               (next->attempt == before->attempt && next->state == MILL_STATE_FAILED);
+    return is >= was && (is != RANK_EVENT || !before);
+}
 
 static const struct mill_field callback_fields[] = {
     ROW(mill_callback, provider, MILL_STRING),     ROW(mill_callback, received_at, MILL_I64),

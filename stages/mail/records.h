@@ -145,6 +145,7 @@ enum mill_state {
     MILL_STATE_SCHEDULED,
     MILL_STATE_TOO_LATE,
     MILL_STATE_SUPPRESSED,
+    MILL_STATE_DEAD_LETTER,
 };
 
 /** mail.status: what has become of a mail. Key: message_id (or request_id before there is one). */
@@ -156,6 +157,10 @@ struct mill_status {
     int64_t at;
 };
 extern const struct mill_desc mill_status_desc;
+/** @brief Of two words on one message, the earlier and the next in the topic's order: does the next
+ *  one stand? Copies of a mail tell of their own, so the last record is not always the state.
+ *  @param before NULL = nothing was said so far */
+bool mill_status_stands(const struct mill_status *before, const struct mill_status *next);
 
 /** mail.callbacks: a provider's post as it came. */
 struct mill_callback {

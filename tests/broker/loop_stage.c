@@ -41,6 +41,11 @@ static enum mill_verdict note_on_record(struct mill_ctx *ctx, const struct mill_
         mill_fail(err, MILL_E_DATA, "text", "asked to reject");
         return MILL_REJECT;
     }
+    if (mill_str_is(note->text, "tell")) {
+        (void)!mill_emit(ctx, OUT_NOTES, in->key, note, err); /* on purpose: to be seen */
+        mill_fail(err, MILL_E_DATA, "text", "asked to reject, and say so");
+        return MILL_REJECT;
+    }
     if (mill_str_is(note->text, "retry") && in->attempt == 0) {
         (void)!mill_emit(ctx, OUT_NOTES, in->key, note, err); /* must not be seen */
         mill_fail(err, MILL_E_IO, "text", "asked to retry");

@@ -79,26 +79,32 @@ static void failures_keep_bytes_and_say_why(void **state)
     lab_produce(&lab, "notes", 0, MILL_STR("k5"), MILL_STR("no frame"), NULL);
     lab_put(&lab, 1, "k6", "retry");
     lab_put(&lab, 1, "k7", "after");
-    assert_int_equal(lab_read(&lab, "failures", v, 8, 6), 6);
-    r = by_key(v, 6, "k1");
+    lab_put(&lab, 1, "k8", "tell");
+    assert_int_equal(lab_read(&lab, "failures", v, 8, 7), 7);
+    assert_true(has(by_key(v, 7, "k8"), "mill.emitted=copies\n"));
+    r = by_key(v, 7, "k6");
+    assert_true(has(r, "mill.emitted=\n"));
+    r = by_key(v, 7, "k1");
     assert_non_null(r);
+    assert_true(has(r, "mill.emitted=\n"));
     assert_true(has(r, "mill.class=poison\n") && has(r, "mill.stage=notes\n"));
     assert_true(has(r, "mill.attempt=1\n") && has(r, "__connect.errors.topic=notes\n"));
     assert_true(has(r, "__connect.errors.partition=0\n"));
     assert_true(has(r, "__connect.errors.exception.message=text: asked to reject\n"));
     assert_memory_equal(r->value, lab_note(MILL_STR("reject")).p, lab_note(MILL_STR("reject")).n);
-    r = by_key(v, 6, "k2");
+    r = by_key(v, 7, "k2");
     assert_memory_equal(r->value, "\0\0\0\0\11junk", 9);
-    r = by_key(v, 6, "k3");
+    r = by_key(v, 7, "k3");
     assert_true(has(r, "mine=kept\n") && has(r, "mill.attempt=8\n"));
     assert_false(has(r, "mill.attempt=7\n"));
-    assert_int_equal(by_key(v, 6, "k4")->value_bytes, 0);
-    assert_non_null(by_key(v, 6, "k5"));
-    r = by_key(v, 6, "k6");
+    assert_int_equal(by_key(v, 7, "k4")->value_bytes, 0);
+    assert_non_null(by_key(v, 7, "k5"));
+    r = by_key(v, 7, "k6");
     assert_true(has(r, "mill.class=transient\n"));
-    /* The partition moved on, and what the RETRY had emitted was withdrawn. */
-    assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
-    assert_string_equal(v[0].key, "k7");
+    /* The partition moved on; what the RETRY had emitted was withdrawn, what a REJECT had was not.
+     */
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 2), 2);
+    assert_true(by_key(v, 2, "k7") && by_key(v, 2, "k8"));
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 

@@ -8,7 +8,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 TOPICS = ["mail.status", "mail.ledger", "mail.dlq", "mail.parked"]
 # States after which nothing more is owed. UNKNOWN alone is none: it must be held in the DLQ.
-FINAL = {"SENT", "DELIVERED", "BOUNCED", "FAILED", "REJECTED", "EXPIRED", "CANCELLED", "SUPPRESSED"}
+FINAL = {"SENT", "DELIVERED", "BOUNCED", "FAILED", "REJECTED", "EXPIRED", "CANCELLED", "SUPPRESSED",
+         "DEAD_LETTER"}
 CALLED = {"SENT", "DELIVERED", "BOUNCED"}
 
 

@@ -1,5 +1,6 @@
 /** @file test_deadletter.c  @brief The stage `deadletter`: which way a failed record goes. */
 #include "base/clock.h"
+#include "mail/records.h"
 #include "stage_test.h"
 
 extern const struct mill_stage mill_stage_deadletter;
@@ -206,10 +207,133 @@ static void replaced(void **state)
     fake_free(ctx);
 }
 
+/* --- what mail.status is told ------------------------------------------------------------------
+ */
+
+/* clang-format off */
+#define OF(topic) H("__connect.errors.topic", topic), H("__connect.errors.partition", "3")
+#define WHY H("__connect.errors.exception.message", "sendgrid: 503")
+/* clang-format on */
+#define MESSAGE "01a1fd52-e7b6-7018-8f00-c83adaad66b2/0"
+#define REQUEST "01a1fd52-e7b6-7018-8f00-c83adaad66b2"
+
+static const struct told {
+    const char *name, *key;
+    struct mill_pair h[9];
+    const char *reason; /**< NULL: nothing is said */
+    bool poison;
+} told[] = {
+    {"given up",
+     MESSAGE,
+     {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "transient"),
+      H("mill.attempt", "200"), H("mill.emitted", "ledger,status"), WHY},
+     "tried too often, or for too long: sendgrid: 503",
+     false},
+    {"tried again",
+     MESSAGE,
+     {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "transient"),
+      H("mill.attempt", "199"), H("mill.emitted", "status"), WHY},
+     NULL,
+     false},
+    {"given up, came by the timer",
+     MESSAGE,
+     {OF("mail.retry.send"), H("mill.stage", "send"), H("mill.class", "throttled"),
+      H("mill.attempt", "500"), WHY},
+     "tried too often, or for too long: sendgrid: 503",
+     false},
+    {"poison that nobody could read",
+     MESSAGE,
+     {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "poison"),
+      H("mill.attempt", "1"), H("mill.emitted", ""), WHY},
+     "sendgrid: 503",
+     true},
+    {"a request that nobody could read",
+     REQUEST,
+     {OF("mail.requests"), H("mill.stage", "validate"), H("mill.class", "poison"),
+      H("mill.attempt", "1"), WHY},
+     "sendgrid: 503",
+     true},
+    {"the stage has said REJECTED",
+     REQUEST,
+     {OF("mail.requests"), H("mill.stage", "validate"), H("mill.class", "poison"),
+      H("mill.attempt", "1"), H("mill.emitted", "status"), WHY},
+     NULL,
+     false},
+    {"a conflict is somebody else's id",
+     MESSAGE,
+     {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "idempotency-conflict"),
+      H("mill.attempt", "1"), H("mill.emitted", "status"), WHY},
+     NULL,
+     false},
+    {"a stage of one's own",
+     MESSAGE,
+     {OF("mail.messages"), H("mill.stage", "screen"), H("mill.class", "poison"),
+      H("mill.attempt", "1"), H("mill.emitted", "screened"), WHY},
+     "sendgrid: 503",
+     true},
+    {"parked",
+     MESSAGE,
+     {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "transient"),
+      H("mill.attempt", "1"), H("mill.redrives", "6"), H("mill.emitted", "status"), WHY},
+     "redriven too often: sendgrid: 503",
+     false},
+    {"an event is no mail",
+     MESSAGE,
+     {OF("mail.callbacks.events"), H("mill.stage", "enrich"), H("mill.class", "transient"),
+      H("mill.attempt", "200"), WHY},
+     NULL,
+     false},
+    {"nor is a cancellation",
+     MESSAGE,
+     {OF("mail.cancellations"), H("mill.stage", "send"), H("mill.class", "poison"),
+      H("mill.attempt", "1"), WHY},
+     NULL,
+     false},
+    {"no id of ours",
+     "a b",
+     {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "poison"),
+      H("mill.attempt", "1"), WHY},
+     NULL,
+     false},
+    {"a reason of bytes",
+     MESSAGE,
+     {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "poison"),
+      H("mill.attempt", "1"), H("__connect.errors.exception.message", "\xff")},
+     "no reason",
+     true},
+};
+
+static void status_told(void **state)
+{
+    enum { OUT_STATUS = 8 };
+    const struct told *row = *state;
+    struct mill_ctx *ctx = fake_new(&mill_stage_deadletter, NULL);
+    struct mill_record in = fake_record(ctx, 0, row->key, &MILL_STR("v"));
+    struct mill_err err = {0};
+    const struct mill_status *s;
+
+    in.headers = pairs(row->h, STAGE_ROWS(row->h));
+    assert_int_equal(fake_run_twice(ctx, &in, &err), MILL_DONE);
+    assert_string_equal(mill_stage_deadletter.out[OUT_STATUS].name, "status");
+    assert_int_equal(fake_emits_to(ctx, OUT_STATUS), row->reason ? 1 : 0);
+    if (row->reason) {
+        s = fake_emit(ctx, 1)->value;
+        assert_true(mill_str_is(s->message_id, row->key));
+        assert_true(mill_str_is(s->request_id, REQUEST));
+        assert_int_equal(s->state, MILL_STATE_DEAD_LETTER);
+        assert_true(mill_str_eq(s->cls, mill_header(&in, "mill.class")));
+        assert_true(row->poison == mill_str_is(s->cls, "poison"));
+        assert_true(mill_str_is(s->reason, row->reason));
+        /* When it failed: another copy may have been sent since then. */
+        assert_int_equal(s->at, in.timestamp_us);
+    }
+    fake_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(replaced),
                                        cmocka_unit_test(waits_grow_and_spread)};
 
-    return TABLE(rows, deadletter_row) + TESTS(tests);
+    return TABLE(rows, deadletter_row) + TABLE(told, status_told) + TESTS(tests);
 }

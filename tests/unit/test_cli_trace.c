@@ -82,7 +82,64 @@ static void it_is_said(void **state)
     mill_arena_release(&mem);
 }
 
+static const struct {
+    const char *before, *next; /**< state/attempt; before "" = nothing yet */
+    bool stands;
+} words[] = {
+    {"", "RETRYING/1", true},
+    {"", "TOO_LATE/0", true}, /* all that there is */
+    {"RETRYING/1", "DEAD_LETTER/0", true},
+    {"RETRYING/1", "SENT/2", true},
+    {"SENT/1", "DEAD_LETTER/0", false}, /* another copy was sent meanwhile */
+    {"SENT/1", "EXPIRED/0", false},     /* a replay in a year */
+    {"SENT/1", "RETRYING/2", false},    /* a resend: the first has gone out */
+    {"SENT/1", "DUPLICATE/0", false},
+    {"SENT/1", "TOO_LATE/0", false},
+    {"SENT/1", "FAILED/1", true},  /* the provider dropped it after all */
+    {"SENT/2", "FAILED/1", false}, /* of the call before */
+    {"FAILED/1", "SENT/2", true},
+    {"FAILED/1", "RETRYING/2", true}, /* redriven */
+    {"SENT/1", "DELIVERED/1", true},
+    {"DELIVERED/1", "SENT/1", false}, /* the event was quicker than the outcome */
+    {"DELIVERED/1", "BOUNCED/1", true},
+    {"DELIVERED/1", "DEAD_LETTER/0", false},
+    {"DEAD_LETTER/0", "RETRYING/1", true},
+    {"DEAD_LETTER/0", "SENT/1", true},
+    {"UNKNOWN/1", "SENT/1", true},
+    {"UNKNOWN/1", "HELD/1", true},
+};
+
+static json_t *word(const char *text)
+{
+    int n = (int)strcspn(text, "/");
+
+    return json_pack("{s:s,s:o,s:I}", "message_id", "r/0", "state", json_stringn(text, (size_t)n),
+                     "attempt", (json_int_t)(text[n + 1] - '0'));
+}
+
+/* The fold over mail.status. */
+static void state_stands(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        json_t *states = json_object();
+        json_t *before = words[i].before[0] ? word(words[i].before) : NULL;
+        json_t *next = word(words[i].next);
+
+        if (before)
+            trace_state(states, before);
+        trace_state(states, next);
+        if (words[i].stands != (json_object_get(states, "r/0") == next))
+            fail_msg("%s, then %s", words[i].before, words[i].next);
+        json_decref(before);
+        json_decref(next);
+        json_decref(states);
+    }
+}
+
 int main(void)
 {
-    return TABLE(rows, it_is_said);
+    const struct CMUnitTest t[] = {cmocka_unit_test(state_stands)};
+
+    return TABLE(rows, it_is_said) + TESTS(t);
 }

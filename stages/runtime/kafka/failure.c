@@ -32,6 +32,24 @@ static struct mill_str failure_place(const struct run_item *item, const char *na
     return item->part->retry ? failure_kept(item, name, here) : here;
 }
 
+/* Out ports that the record's handling emitted to, in spite of the failure: names with commas. What
+ * decides about the failure can tell by it what has been said already. */
+static struct mill_str failure_emitted(struct mill_ctx *ctx, const struct run_item *item)
+{
+    struct mill_str all = MILL_STR("");
+
+    for (size_t port = 0; ctx->spec->out && ctx->spec->out[port].name; port++) {
+        bool found = false;
+        for (size_t i = 0; i < ctx->outputs_n && !found; i++)
+            found = ctx->outputs[i].item == item && !ctx->outputs[i].failure &&
+                    ctx->outputs[i].topic == mill_out_topic(ctx, port);
+        if (found)
+            all = mill_arena_printf(&ctx->arena, "%.*s%s%s", MILL_FMT(all), all.n ? "," : "",
+                                    ctx->spec->out[port].name);
+    }
+    return all;
+}
+
 static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
                               enum mill_verdict v, const struct mill_err *err, struct mill_pair *h)
 {
@@ -61,6 +79,7 @@ static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
         failure_kept(item, "mill.first-failed-at", mill_arena_dup(a, mill_str(now))));
     PUT("mill.redrives", failure_kept(item, "mill.redrives", MILL_STR("0")));
     PUT("mill.origin", in->origin);
+    PUT("mill.emitted", failure_emitted(ctx, item));
 #undef PUT
     return n;
 }
