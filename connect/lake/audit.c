@@ -62,7 +62,10 @@ bool mill_audit_add(struct mill_audit *a, struct mill_str key, uint64_t bytes,
     struct audit_entry *e;
 
     if (!mill_object_parse(key, a->prefix, &o)) {
-        a->foreign++;
+        if (mill_object_swept(key, a->prefix))
+            a->swept++;
+        else
+            a->foreign++;
         return true;
     }
     if (topic.p && !mill_str_eq(topic, o.topic))
@@ -76,6 +79,11 @@ bool mill_audit_add(struct mill_audit *a, struct mill_str key, uint64_t bytes,
         return false;
     a->n++;
     return true;
+}
+
+size_t mill_audit_swept(const struct mill_audit *a)
+{
+    return a->swept;
 }
 
 size_t mill_audit_count(const struct mill_audit *a, size_t *foreign)

@@ -60,6 +60,8 @@ bool mill_audit_add(struct mill_audit *a, struct mill_str key, uint64_t bytes,
                     struct mill_str topic) MILL_NODISCARD;
 /** @brief Objects taken in, and those of other names. */
 size_t mill_audit_count(const struct mill_audit *a, size_t *foreign);
+/** @brief Objects of the sweeper's, which are of no range and not looked at. */
+size_t mill_audit_swept(const struct mill_audit *a);
 /** @brief The i-th object's key and size, for the one who fetches its footer. @own borrowed */
 struct mill_str mill_audit_key(const struct mill_audit *a, size_t i, uint64_t *bytes);
 /** @brief Give it its footer. @param footer NULL: it cannot be had; detail says why. @own both

@@ -21,7 +21,7 @@ struct mill_audit {
     struct mill_arena mem;
     struct mill_str prefix;
     struct audit_entry *v;
-    size_t n, room, foreign;
+    size_t n, room, foreign, swept;
     const struct mill_audit_report *report;
     struct mill_audit_partition sum; /**< of the partition in hand */
     bool nomem;

@@ -129,45 +129,79 @@ static bool object_parse_date(struct mill_str s, int32_t *day)
     return yy == y && mm == m && dd == d;
 }
 
-/** T+ID+P+S-E.parquet */
-static bool object_parse_file(struct mill_str s, struct mill_object *o)
+/** ID+P+ */
+static bool object_parse_part(struct mill_str *s, struct mill_object *o)
 {
-    struct mill_str topic, partition, start, end;
+    struct mill_str partition;
     int64_t p;
 
-    if (!object_until(&s, '+', &topic) || !mill_str_eq(topic, o->topic) ||
-        !object_until(&s, '+', &o->topic_id) || !object_until(&s, '+', &partition) ||
-        !object_until(&s, '-', &start) || !object_until(&s, '.', &end) ||
-        !mill_str_is(s, "parquet") || !object_number(partition, 0, &p) || p > INT32_MAX ||
-        !object_number(start, 0, &o->start) || !object_number(end, 0, &o->end))
+    if (!object_until(s, '+', &o->topic_id) || !object_until(s, '+', &partition) ||
+        !object_number(partition, 0, &p) || p > INT32_MAX)
         return false;
     o->partition = (int32_t)p;
-    return object_ok(o);
+    return true;
 }
 
-bool mill_object_parse(struct mill_str name, struct mill_str prefix, struct mill_object *out)
+/** S-E.parquet, and with it all is there */
+static bool object_parse_range(struct mill_str s, struct mill_object *o)
+{
+    struct mill_str start, end;
+
+    return object_until(&s, '-', &start) && object_until(&s, '.', &end) &&
+           mill_str_is(s, "parquet") && object_number(start, 0, &o->start) &&
+           object_number(end, 0, &o->end) && object_ok(o);
+}
+
+/** Cut the prefix and `T/dt=YYYY-MM-DD/[hour=HH/]` behind one of the words. */
+static bool object_parse_folder(struct mill_str *name, struct mill_str prefix,
+                                const char *const words[2], struct mill_object *o)
 {
     struct mill_str date, hour;
     int64_t h;
 
+    if (name->n > MILL_OBJECT_NAME_MAX || name->n < prefix.n ||
+        (prefix.n && memcmp(name->p, prefix.p, prefix.n)))
+        return false;
+    name->p += prefix.n;
+    name->n -= prefix.n;
+    if (object_eat(name, words[MILL_OBJECT_REJECTED]))
+        o->kind = MILL_OBJECT_REJECTED;
+    else if (!object_eat(name, words[MILL_OBJECT_ROWS]))
+        return false;
+    if (!object_until(name, '/', &o->topic) || !object_eat(name, "dt=") ||
+        !object_until(name, '/', &date) || !object_parse_date(date, &o->day))
+        return false;
+    o->hour = -1;
+    if (!object_eat(name, "hour="))
+        return true;
+    if (!object_until(name, '/', &hour) || !object_number(hour, 2, &h) || h > 23)
+        return false;
+    o->hour = (int)h;
+    return true;
+}
+
+bool mill_object_parse(struct mill_str name, struct mill_str prefix, struct mill_object *out)
+{
+    static const char *const words[] = {
+        [MILL_OBJECT_ROWS] = "topic=", [MILL_OBJECT_REJECTED] = "rejected="};
+    struct mill_str topic;
+
     memset(out, 0, sizeof *out);
-    if (name.n > MILL_OBJECT_NAME_MAX || name.n < prefix.n ||
-        (prefix.n && memcmp(name.p, prefix.p, prefix.n)))
-        return false;
-    name.p += prefix.n;
-    name.n -= prefix.n;
-    if (object_eat(&name, "rejected="))
-        out->kind = MILL_OBJECT_REJECTED;
-    else if (!object_eat(&name, "topic="))
-        return false;
-    if (!object_until(&name, '/', &out->topic) || !object_eat(&name, "dt=") ||
-        !object_until(&name, '/', &date) || !object_parse_date(date, &out->day))
-        return false;
-    out->hour = -1;
-    if (object_eat(&name, "hour=")) {
-        if (!object_until(&name, '/', &hour) || !object_number(hour, 2, &h) || h > 23)
-            return false;
-        out->hour = (int)h;
-    }
-    return object_parse_file(name, out);
+    return object_parse_folder(&name, prefix, words, out) && object_until(&name, '+', &topic) &&
+           mill_str_eq(topic, out->topic) && object_parse_part(&name, out) &&
+           object_parse_range(name, out);
+}
+
+bool mill_object_swept(struct mill_str name, struct mill_str prefix)
+{
+    static const char *const words[] = {"topic=", "swept="}; /* rows, and the report on them */
+    struct mill_object folder, letters = {.hour = -1};
+    struct mill_str date;
+
+    memset(&folder, 0, sizeof folder);
+    return object_parse_folder(&name, prefix, words, &folder) &&
+           object_word(folder.topic, 249, true) && object_eat(&name, "swept+") &&
+           object_until(&name, '+', &letters.topic) && object_parse_part(&name, &letters) &&
+           object_until(&name, '+', &date) && object_parse_date(date, &letters.day) &&
+           object_parse_range(name, &letters);
 }

@@ -6,6 +6,11 @@
  * partition P whose offsets lie in [S,E) and whose time (the broker's, or the record's own) lies in
  * that day (or hour), UTC. The name alone says which range of which incarnation of a topic it is:
  * nothing is ever overwritten. A struct mill_object read from a name borrows from that name.
+ *
+ * Beside them may lie what deploy/athena/sweep.py made of dead letters. Such an object is of no
+ * range, and nobody but the sweeper ever changes it:
+ * PREFIX{topic|swept}=T/dt=YYYY-MM-DD[/hour=HH]/swept+LETTERS+ID+P+YYYY-MM-DD+S-E.parquet, of the
+ * letters of partition P that lie in that day and in [S,E).
  */
 #ifndef MILL_LAKE_OBJECT_H
 #define MILL_LAKE_OBJECT_H
@@ -41,5 +46,7 @@ enum mill_code mill_object_name(const struct mill_object *o, struct mill_str pre
  *  @return false when it is no object of ours */
 bool mill_object_parse(struct mill_str name, struct mill_str prefix,
                        struct mill_object *out) MILL_NODISCARD;
+/** @brief Is it the sweeper's? */
+bool mill_object_swept(struct mill_str name, struct mill_str prefix) MILL_NODISCARD;
 
 #endif

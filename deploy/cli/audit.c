@@ -189,20 +189,23 @@ static void audit_on_partition(void *arg, const struct mill_audit_partition *p)
 
 static int audit_end(struct audit_run *run, size_t foreign)
 {
+    size_t swept = mill_audit_swept(run->audit);
     bool ok = run->faults == 0;
 
     if (run->cli->format == CLI_JSON) {
-        json_t *o =
-            json_pack("{s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "kind", "audit", "ok", ok, "objects",
-                      (json_int_t)run->n, "foreign", (json_int_t)foreign, "partitions",
-                      (json_int_t)run->partitions, "rows", (json_int_t)run->rows, "rejected",
-                      (json_int_t)run->rejected, "faults", (json_int_t)run->faults);
+        json_t *o = json_pack("{s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "kind", "audit", "ok", ok,
+                              "objects", (json_int_t)run->n, "foreign", (json_int_t)foreign,
+                              "swept", (json_int_t)swept, "partitions", (json_int_t)run->partitions,
+                              "rows", (json_int_t)run->rows, "rejected", (json_int_t)run->rejected,
+                              "faults", (json_int_t)run->faults);
         cli_print(run->cli, o);
         json_decref(o);
     } else {
         printf("audit %s: %lld partitions, %zu objects, %lld rows, %lld rejected, %lld faults\n",
                ok ? "ok" : "FAILED", (long long)run->partitions, run->n, (long long)run->rows,
                (long long)run->rejected, (long long)run->faults);
+        if (swept)
+            fprintf(stderr, "%zu objects are the sweeper's: no ranges of the sink's\n", swept);
         if (foreign)
             fprintf(stderr, "%zu objects are not of the sink's names and were not looked at\n",
                     foreign);

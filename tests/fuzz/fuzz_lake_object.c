@@ -24,6 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (mill_object_parse(in, MILL_STR("lake/"), &o) && o.end < o.start)
         abort();
+    if (mill_object_swept(in, MILL_STR("")) && mill_object_parse(in, MILL_STR(""), &o))
+        abort();
     if (mill_plan_parse(in, &plan)) {
         struct mill_str out = mill_plan_text(&plan, text, sizeof text);
         /* an id with a quote in it does not come from us, and is not written again */

@@ -204,8 +204,12 @@ static void test_case(void **state)
     }
     assert_true(mill_audit_add(a, MILL_STR("lake/README"), 1, (struct mill_str){NULL, 0}));
     assert_true(mill_audit_add(a, MILL_STR("other/topic=t"), 1, (struct mill_str){NULL, 0}));
+    assert_true(mill_audit_add(
+        a, MILL_STR("lake/topic=t/dt=1970-01-01/swept+mail.dlq+id+0+1970-01-02+0-100000.parquet"),
+        1, (struct mill_str){NULL, 0}));
     assert_int_equal(mill_audit_count(a, &foreign), n);
     assert_int_equal(foreign, 2);
+    assert_int_equal(mill_audit_swept(a), 1);
     assert_int_equal(mill_audit_run(a, &report, NULL), MILL_OK);
     for (; want < FINDINGS_MAX && c->want[want].end; want++) {
         assert_true(want < seen.n);

@@ -125,6 +125,38 @@ static void test_foreign_names(void **state)
                                    MILL_STR("lake/"), &o));
 }
 
+static void test_swept(void **state)
+{
+    static const char *const ours[] = {
+        "topic=mail.events/dt=2026-11-21/"
+        "swept+mail.dlq+Ab-_0123456789abcdefgh+3+2026-11-22+0-100000.parquet",
+        "topic=mail.events/dt=2026-11-21/hour=07/"
+        "swept+mail.dlq+i+0+2026-11-22+100000-200000.parquet",
+        "swept=mail.dlq/dt=2026-11-22/swept+mail.dlq+i+0+2026-11-22+0-100000.parquet",
+    };
+    static const char *const foreign[] = {
+        "topic=t/dt=2024-01-01/t+i+0+0-1.parquet", /* the sink's */
+        "topic=t/dt=2024-01-01/swept+t+i+0+2024-02-30+0-1.parquet",
+        "topic=t/dt=2024-01-01/swept+t+i+0+2024-02-03+0-1.csv",
+        "topic=t/dt=2024-01-01/swept+t+i+0+0-1.parquet",
+        "topic=t/dt=2024-01-01/swept.parquet",
+        "rejected=t/dt=2024-01-01/swept+t+i+0+2024-02-03+0-1.parquet",
+        "topic=a b/dt=2024-01-01/swept+t+i+0+2024-02-03+0-1.parquet",
+        "topic=t/dt=2024-01-01/swept+a b+i+0+2024-02-03+0-1.parquet",
+    };
+    struct mill_object o;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        assert_true(mill_object_swept(mill_str(ours[i]), MILL_STR("")));
+        assert_false(mill_object_swept(mill_str(ours[i]), MILL_STR("lake/")));
+        assert_false(mill_object_parse(mill_str(ours[i]), MILL_STR(""), &o)); /* no range */
+    }
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (mill_object_swept(mill_str(foreign[i]), MILL_STR("")))
+            fail_msg("%s is not the sweeper's", foreign[i]);
+}
+
 static void test_day(void **state)
 {
     static const struct {
@@ -201,10 +233,10 @@ static void test_plan_foreign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_name),         cmocka_unit_test(test_every_day),
-        cmocka_unit_test(test_no_name),      cmocka_unit_test(test_foreign_names),
-        cmocka_unit_test(test_day),          cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_plan_foreign),
+        cmocka_unit_test(test_name),    cmocka_unit_test(test_every_day),
+        cmocka_unit_test(test_no_name), cmocka_unit_test(test_foreign_names),
+        cmocka_unit_test(test_swept),   cmocka_unit_test(test_day),
+        cmocka_unit_test(test_plan),    cmocka_unit_test(test_plan_foreign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
