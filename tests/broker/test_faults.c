@@ -117,6 +117,21 @@ static void stop_amid_outputs_leaves_nothing_behind(void **state)
     assert_int_equal(lab_read(&lab, "failures", got, 4, 0), 0);
 }
 
+/** Just started, it knows its topics by name and their partitions not yet. */
+static void a_broker_that_is_not_up_to_its_topics_is_waited_for(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        rd_kafka_mock_push_request_errors(lab.mock, 2 /* ListOffsets */, 1,
+                                          RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    pid = lab_stage(&lab, "notes");
+    lab_put(&lab, 0, "first", "goes on");
+    assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
 static void killed_and_started_again_copies_everything(void **state)
 {
     pid_t pid;
@@ -186,6 +201,7 @@ int main(int argc, char **argv)
         T(what_the_broker_finds_too_large_is_a_dead_letter),
         T(a_failure_record_over_our_own_limit_is_cut),
         T(stop_amid_outputs_leaves_nothing_behind),
+        T(a_broker_that_is_not_up_to_its_topics_is_waited_for),
         T(killed_and_started_again_copies_everything),
         T(two_members_share_the_partitions),
     };

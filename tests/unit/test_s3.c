@@ -1,4 +1,5 @@
 /* The S3 client against an S3 of the test's own, which checks each signature by itself. */
+#include "base/clock.h"
 #include "fake_s3_world.h"
 #include "net/s3_in.h"
 
@@ -175,6 +176,56 @@ static void test_doubt(void **state)
     }
 }
 
+/* Keys that were good and are no more: the chain is asked anew, and what it gives is used at once.
+ */
+static void test_keys_expire(void **state)
+{
+    static const struct fake_fault refusals[] = {{403, false, false, "InvalidAccessKeyId"},
+                                                 {401, false, false, "InvalidToken"}};
+    struct world *w = *state;
+    struct mill_s3_head head;
+    struct mill_err err;
+    enum mill_s3_put how;
+
+    for (size_t i = 0; i < 2; i++) {
+        char key[32];
+
+        assert_int_equal(put(w, "first", MILL_STR("bytes"), &how, &err), MILL_OK);
+        snprintf(key, sizeof key, "renewed-%zu", i);
+        setenv("AWS_SESSION_TOKEN", i ? "third" : "second", 1);
+        memset(w->fake->faults, 0, sizeof w->fake->faults);
+        w->fake->faults[0] = refusals[i];
+        w->fake->next_fault = 0;
+        if (put(w, key, MILL_STR("bytes"), &how, &err))
+            fail_msg("%s: %s", refusals[i].code, err.text);
+        assert_int_equal(how, MILL_S3_CREATED);
+        setenv("AWS_SESSION_TOKEN", i ? "fifth" : "fourth", 1);
+        w->fake->next_fault = 0; /* a HEAD's refusal has no code that could say why */
+        assert_int_equal(mill_s3_head(w->s3, key, &head, &err), MILL_OK);
+        w->fake->next_fault = 0; /* no others are there: refused, once, until there are */
+        atomic_store(&w->fake->requests, 0);
+        assert_int_equal(put(w, "never", MILL_STR("bytes"), &how, &err), MILL_E_AUTH);
+        assert_int_equal(atomic_load(&w->fake->requests), 1);
+    }
+    unsetenv("AWS_SESSION_TOKEN");
+}
+
+/* A server that takes all and answers nothing: a call gives up while its caller is still in time.
+ */
+static void test_hanging(void **state)
+{
+    struct world *w = *state;
+    int64_t began = mill_tick_ms();
+    struct mill_err err;
+    enum mill_s3_put how;
+
+    for (size_t i = 0; i < FAKE_S3_FAULTS; i++)
+        w->fake->faults[i] = (struct fake_fault){200, false, true, NULL};
+    w->fake->next_fault = 0;
+    assert_int_equal(put(w, "hangs", MILL_STR("bytes"), &how, &err), MILL_E_IO);
+    assert_in_range(mill_tick_ms() - began, 400, 3 * 400 + 300);
+}
+
 /* --- listings -------------------------------------------------------------------------------- */
 
 struct walk {
@@ -306,6 +357,8 @@ int main(void)
         ROW(test_object),
         ROW(test_signatures),
         ROW(test_doubt),
+        ROW(test_keys_expire),
+        ROW(test_hanging),
         ROW(test_list),
         cmocka_unit_test(test_bad_listings),
         ROW(test_set_up),

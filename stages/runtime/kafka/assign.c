@@ -6,7 +6,11 @@
 
 #include <stdlib.h>
 
-enum { COMMITTED_MOST_MS = 60000, ASK_MS = 5000 };
+enum {
+    COMMITTED_MOST_MS = 60000,
+    ASK_MS = 5000,
+    UNKNOWN_MOST_MS = 60000 /**< a broker that has just started does not know its topics yet */
+};
 
 struct run_part *run_part_find(struct mill_ctx *ctx, const char *topic, int32_t partition)
 {
@@ -116,12 +120,15 @@ static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_part
     }
 }
 
-/* Log start and end, however often it takes: an outage is nobody's fault. */
+/* Log start and end, however often it takes: an outage is nobody's fault. The topic was there when
+ * the group gave it to us: that it is not known is believed only after a while. */
 static enum mill_code assign_marks(struct mill_ctx *ctx, const rd_kafka_topic_partition_t *tp,
                                    int64_t *low, int64_t *high, struct mill_err *err)
 {
+    int64_t began = mill_tick_ms();
     uint32_t wait_ms = 0;
     enum mill_code code;
+    bool again;
 
     do {
         rd_kafka_resp_err_t e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic,
@@ -130,7 +137,9 @@ static enum mill_code assign_marks(struct mill_ctx *ctx, const rd_kafka_topic_pa
             return MILL_OK;
         code = mill_rd_fail_code(err, tp->topic, e);
         mill_log_err(MILL_INFO, "marks_wait", err);
-    } while (code == MILL_E_IO && run_backoff(ctx, &wait_ms));
+        again =
+            code == MILL_E_IO || (code == MILL_E_NOENT && mill_tick_ms() - began < UNKNOWN_MOST_MS);
+    } while (again && run_backoff(ctx, &wait_ms));
     return code;
 }
 

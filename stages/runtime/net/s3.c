@@ -1,6 +1,7 @@
 /** @file s3.c  @brief The verbs of S3: put if new, get, head, delete, list. */
 #include "net/s3.h"
 
+#include "base/clock.h"
 #include "net/aws_creds.h"
 #include "net/aws_in.h"
 #include "net/http_client.h"
@@ -142,6 +143,7 @@ enum mill_code mill_s3_put_new(struct mill_s3 *s, const char *key, struct mill_s
     struct s3_request rq = {.method = "PUT", .key = key, .body = body, .n_headers = 1};
     char names[S3_META_MAX][S3_META_NAME_MAX];
     struct s3_reply reply;
+    int64_t began = mill_tick_ms();
     bool doubt = false; /* an earlier attempt may have written the object */
     enum mill_code code = mill_s3_meta(&rq, meta, names, err);
 
@@ -167,7 +169,7 @@ enum mill_code mill_s3_put_new(struct mill_s3 *s, const char *key, struct mill_s
                 return code;
             code = MILL_OK;
         }
-        if (n == S3_PUT_TRIES)
+        if (n == S3_PUT_TRIES || mill_s3_late(s, began))
             return reply.whole ? mill_s3_status(&rq, &reply, err)
                                : mill_fail(err, MILL_E_IO, "s3", "PUT %s: %s", key, s->why);
         mill_s3_pause(n);

@@ -2,10 +2,11 @@
  * @file s3.h
  * @brief The part of S3 that we need, over http_client: conditional PUT, GET, HEAD, LIST, DELETE.
  *
- * Model: requests are signed with SigV4; credentials come from the chain (aws_creds.h) and are
- * asked for at each call, so that rotated ones are used. Blocking calls with a few quick retries
- * inside where a retry is safe (GET, HEAD, LIST, DELETE; PUT because it is conditional, a lost
- * reply is settled by HEAD). What is left after them is MILL_E_IO: an outage, the caller waits.
+ * Model: requests are signed with SigV4; credentials come from the chain (aws_creds.h), which is
+ * asked anew when they are refused (401, 403, an expired token), so that rotated ones are used.
+ * Blocking calls with a few quick retries inside where a retry is safe (GET, HEAD, LIST, DELETE;
+ * PUT because it is conditional, a lost reply is settled by HEAD), none after twice timeout_ms: no
+ * call lasts longer than three times that. What is left is MILL_E_IO: an outage, the caller waits.
  * Bodies are held in memory. One thread per client.
  *
  * All return MILL_OK; MILL_E_IO (outage, throttling; may be tried again); MILL_E_AUTH (keys

@@ -42,8 +42,8 @@ struct mill_s3 {
     char why[160]; /**< of a reply that did not come */
 };
 
-/** @brief Send once, or once more where the credentials had expired. @return MILL_OK with *reply
- * (whole or not), or what credentials or memory said */
+/** @brief Send once; once more where the keys are refused and the chain has others, or they had
+ * expired. @return MILL_OK with *reply (whole or not), or what credentials or memory said */
 enum mill_code mill_s3_send(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
                             struct mill_err *err) MILL_NODISCARD;
 /** @brief Send, and again after an outage or throttling; for requests that may be repeated. @return
@@ -62,6 +62,9 @@ enum mill_code mill_s3_meta(struct s3_request *rq, struct mill_map meta,
 enum mill_code mill_s3_settle(struct mill_s3 *s, const char *key, uint64_t bytes,
                               struct mill_map meta, enum mill_s3_put *how,
                               struct mill_err *err) MILL_NODISCARD;
+/** @brief Has a call lasted so long that it is not tried again? Whoever waits for it must not miss
+ *  a turn of its own (a consumer's poll). @param began_ms tick */
+bool mill_s3_late(const struct mill_s3 *s, int64_t began_ms) MILL_NODISCARD;
 /** @brief Growing pause before attempt n = 1, 2, … */
 void mill_s3_pause(unsigned n);
 /** @brief Value of a reply's header. @own borrowed */

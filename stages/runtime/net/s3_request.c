@@ -5,6 +5,7 @@
  * come sorted, and the hash of the body is always given, since libcurl 7.88 takes "no POSTFIELDS"
  * for "no body".
  */
+#include "base/clock.h"
 #include "base/hash.h"
 #include "net/aws_creds.h"
 #include "net/http_client.h"
@@ -79,22 +80,28 @@ static void s3_done(void *arg, const struct mill_http_reply *r)
     mill_str_cut(mill_str(r->reason), s->why, sizeof s->why);
 }
 
+static enum mill_code s3_keys(struct mill_s3 *s, const struct mill_aws_creds **creds,
+                              struct mill_err *err)
+{
+    enum mill_code code = mill_aws_get(s->aws, creds, err);
+
+    return code == MILL_E_NOENT ? MILL_E_CONFIG : code;
+}
+
 static enum mill_code s3_send(struct mill_s3 *s, const struct s3_request *rq,
-                              struct s3_reply *reply, struct mill_err *err)
+                              const struct mill_aws_creds *creds, struct s3_reply *reply,
+                              struct mill_err *err)
 {
     unsigned char digest[MILL_SHA256_BYTES];
     char hex[2 * MILL_SHA256_BYTES + 1];
     struct mill_pair headers[sizeof rq->headers / sizeof *rq->headers + 3];
     struct s3_wait w = {.s = s, .reply = reply};
-    const struct mill_aws_creds *creds;
     struct mill_http_call call = {.method = rq->method, .body = rq->body};
     struct mill_buf url;
     size_t n = rq->n_headers;
-    enum mill_code code = mill_aws_get(s->aws, &creds, err);
+    enum mill_code code = MILL_OK;
 
     *reply = (struct s3_reply){0};
-    if (code)
-        return code == MILL_E_NOENT ? MILL_E_CONFIG : code;
     mill_buf_reset(&s->body);
     mill_arena_reset(&s->mem);
     if (!s3_url(s, rq, &url)) {
@@ -143,11 +150,20 @@ static bool s3_code_is(const struct s3_reply *r, const char *a, const char *b)
     return yes;
 }
 
-/* Keys that expired between two renewals: asked for anew once. */
-static bool s3_expired(const struct s3_reply *r)
+/* Says the reply that the keys are no good any more? That of HEAD has no body to say it in. */
+static bool s3_refused(const struct s3_request *rq, const struct s3_reply *r)
 {
-    return r->whole && (r->status == 400 || r->status == 401 || r->status == 403) &&
-           s3_code_is(r, "ExpiredToken", "TokenRefreshRequired");
+    if (!r->whole)
+        return false;
+    if (r->status == 400)
+        return !strcmp(rq->method, "HEAD") || s3_code_is(r, "ExpiredToken", "TokenRefreshRequired");
+    return r->status == 401 || r->status == 403;
+}
+
+static bool s3_same_keys(const struct mill_aws_creds *a, const struct mill_aws_creds *b)
+{
+    return !strcmp(a->key_id, b->key_id) && !strcmp(a->secret, b->secret) &&
+           !strcmp(a->token, b->token);
 }
 
 /* A 400 that is about the connection, not the request: the service did not get all of it. */
@@ -159,17 +175,36 @@ static bool s3_cut_short(const struct s3_reply *r)
 enum mill_code mill_s3_send(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
                             struct mill_err *err)
 {
-    enum mill_code code = s3_send(s, rq, reply, err);
+    struct mill_aws_creds used;
+    const struct mill_aws_creds *creds;
+    enum mill_code code = s3_keys(s, &creds, err);
 
-    if (code || !s3_expired(reply))
+    if (code)
         return code;
-    mill_aws_refused(s->aws); /* refused before anything was done */
-    return s3_send(s, rq, reply, err);
+    used = *creds;
+    code = s3_send(s, rq, &used, reply, err);
+    if (!code && s3_refused(rq, reply)) { /* before anything was done */
+        mill_aws_refused(s->aws);
+        code = s3_keys(s, &creds, err);
+        if (!code && (reply->status == 400 || !s3_same_keys(creds, &used)))
+            code = s3_send(s, rq, creds, reply, err);
+        if (!code && s3_refused(rq, reply))
+            mill_aws_refused(s->aws); /* looked up anew at the next call, too */
+    }
+    explicit_bzero(&used, sizeof used);
+    return code;
+}
+
+bool mill_s3_late(const struct mill_s3 *s, int64_t began_ms)
+{
+    return mill_tick_ms() - began_ms >= 2 * (int64_t)s->timeout_ms;
 }
 
 enum mill_code mill_s3_try(struct mill_s3 *s, const struct s3_request *rq, struct s3_reply *reply,
                            struct mill_err *err)
 {
+    int64_t began = mill_tick_ms();
+
     for (unsigned n = 1;; n++) {
         enum mill_code code = mill_s3_send(s, rq, reply, err);
 
@@ -177,7 +212,7 @@ enum mill_code mill_s3_try(struct mill_s3 *s, const struct s3_request *rq, struc
             return code;
         if (reply->whole && reply->status < 500 && reply->status != 429 && !s3_cut_short(reply))
             return MILL_OK;
-        if (n == S3_TRIES)
+        if (n == S3_TRIES || mill_s3_late(s, began))
             break;
         mill_s3_pause(n);
     }
@@ -202,7 +237,7 @@ enum mill_code mill_s3_status(const struct s3_request *rq, const struct s3_reply
     if (reply->status >= 500 || reply->status == 429 || reply->status == 409 ||
         reply->status == 408 || s3_cut_short(reply))
         code = MILL_E_IO;
-    else if (reply->status == 401 || reply->status == 403)
+    else if (s3_refused(rq, reply))
         code = MILL_E_AUTH;
     else if (reply->status == 404 && !mill_str_is(mill_buf_view(&name), "NoSuchBucket"))
         code = MILL_E_NOENT;

@@ -1,6 +1,7 @@
 /** @file s3_upload.c  @brief Begin, part, complete, abort: see s3_upload.h. */
 #include "net/s3_upload.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/s3_in.h"
 #include "net/url.h"
@@ -253,6 +254,7 @@ static enum upload_step upload_read(const struct s3_reply *reply, bool *doubt)
 static enum mill_code upload_send_complete(struct mill_s3_upload *u, const struct s3_request *rq,
                                            enum mill_s3_put *how, struct mill_err *err)
 {
+    int64_t began = mill_tick_ms();
     struct s3_reply reply;
     bool doubt = false;
 
@@ -275,7 +277,7 @@ static enum mill_code upload_send_complete(struct mill_s3_upload *u, const struc
             return code;
         if (step != UPLOAD_AGAIN)
             return upload_gone(u, err);
-        if (n == S3_PUT_TRIES)
+        if (n == S3_PUT_TRIES || mill_s3_late(u->s, began))
             return mill_fail(err, MILL_E_IO, "s3", "POST %s: not completed", u->key);
         mill_s3_pause(n);
     }
