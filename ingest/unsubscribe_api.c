@@ -29,11 +29,15 @@ static const struct mill_pair unsubscribe_head[] = {UNSUBSCRIBE_HEADERS};
     "content=\"width=device-width\"><title>" title "</title></head><body><h1>" title "</h1>" body  \
     "</body></html>\n"
 
-static const char unsubscribe_ask[] = UNSUBSCRIBE_PAGE(
-    "Unsubscribe",
-    "<p>No more mail from this sender?</p><form method=\"post\"><input "
-    "type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\"><button>Unsubscribe</button>"
-    "</form>");
+#define UNSUBSCRIBE_ASK(question)                                                                  \
+    UNSUBSCRIBE_PAGE("Unsubscribe",                                                                \
+                     "<p>" question "</p><form method=\"post\"><input type=\"hidden\" "            \
+                     "name=\"List-Unsubscribe\" value=\"One-Click\"><button>Unsubscribe</button>"  \
+                     "</form>")
+
+static const char unsubscribe_ask[] = UNSUBSCRIBE_ASK("No more mail from this sender?");
+static const char unsubscribe_ask_kind[] =
+    UNSUBSCRIBE_ASK("No more mail of this kind from this sender?");
 static const char unsubscribe_done[] = UNSUBSCRIBE_PAGE(
     "Unsubscribed", "<p>It may take a few minutes until the last mail has come.</p>");
 
@@ -76,7 +80,8 @@ void ingest_unsubscribe_get(void *arg, struct mill_exchange *x)
     if (!unsubscribe_token(app, x, &u))
         return;
     mill_metric_add(app->metrics, M_ANSWERS, 0, 1);
-    mill_exchange_answer(x, 200, head, mill_str(unsubscribe_ask));
+    mill_exchange_answer(x, 200, head,
+                         mill_str(u.category.n ? unsubscribe_ask_kind : unsubscribe_ask));
 }
 
 static bool unsubscribe_has(struct mill_str body, struct mill_str what)
@@ -107,9 +112,10 @@ static void unsubscribe_store(struct ingest *app, struct mill_exchange *x,
         .since = mill_now_us(),
         .source = MILL_STR("one-click"),
         .message_id = u->message_id.n ? u->message_id : (struct mill_str){0},
+        .category = u->category,
     };
 
-    if (!s || !mill_suppression_key(u->tenant, u->address, key)) {
+    if (!s || !mill_suppression_key(u->tenant, u->address, u->category, key)) {
         unsubscribe_refuse(app, x, PROBLEM_INTERNAL, NULL);
         return;
     }

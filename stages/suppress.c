@@ -2,32 +2,39 @@
  * @file suppress.c
  * @brief Who is not to be mailed again: out of what providers report.
  *
- * in   events        mail.events        event.avsc        key message_id
- * out  suppressions  mail.suppressions  suppression.avsc  key of tenant and address
+ * in     events        mail.events        event.avsc        key message_id
+ * out    suppressions  mail.suppressions  suppression.avsc  key of tenant, address, category
+ * table  suppressions  mail.suppressions  what is known of the address so far
  *
  * A hard bounce, a complaint and an unsubscription suppress the address for the tenant whose mail
- * it was; so does a mail that the provider dropped for one of these reasons. An event that was not
- * matched to a mail of ours names no tenant and suppresses nobody.
- * Verdicts: DONE, always. State: none. A replay writes the same records again, so it brings back
- * what an operator has lifted meanwhile.
+ * it was; so does a mail that the provider dropped for one of these reasons. Who leaves a group of
+ * the provider (SendGrid's group_unsubscribe) gets no more mail of the message's category, where
+ * that is one of unsubscribe-categories, and no mail at all where it is none. To subscribe again
+ * lifts what unsubscribing has done, and nothing else. An event that was not matched to a mail of
+ * ours names no tenant and suppresses nobody.
+ * Verdicts: DONE; RETRY, STOP when the table cannot be read. An event that is older than what is
+ * known changes nothing, so a replay does not bring back what was lifted meanwhile.
  */
 #include "mail/controls.h"
 #include "mail/records.h"
 #include "mail/suppression.h"
 #include "stage.h"
+#include "table.h"
 
 enum { OUT_SUPPRESSIONS };
 enum { M_EVENTS };
 /** Labels of the metric; from WAY_REASONS on in the order of enum mill_suppression_reason. */
-enum { WAY_IGNORED, WAY_UNMATCHED, WAY_REASONS };
+enum { WAY_IGNORED, WAY_UNMATCHED, WAY_OLDER, WAY_LIFTED, WAY_REASONS };
 
 struct suppress_conf {
-    const char *hard_classes;
+    const char *hard_classes, *categories;
 };
 
 static const char *const ways[] = {
     "ignored",
     "unmatched",
+    "older",
+    "lifted",
     [WAY_REASONS + MILL_SUPPRESSED_OTHER] = "other",
     [WAY_REASONS + MILL_SUPPRESSED_HARD_BOUNCE] = "hard_bounce",
     [WAY_REASONS + MILL_SUPPRESSED_COMPLAINT] = "complaint",
@@ -47,12 +54,21 @@ static const struct mill_opt opts[] = {
      .def = "Invalid Address,bounce",
      .help = "values of an event's bounce_class that mean an address is no good for ever, with "
              "commas between; `bounce` is the providers' word where they give no better one"},
+    MILL_SUPPRESSION_CATEGORIES(struct suppress_conf, categories),
     {0},
 };
 
 static const struct mill_port in_ports[] = {{"events", "mail.events", &mill_event_desc}, {0}};
 static const struct mill_port out_ports[] = {
     [OUT_SUPPRESSIONS] = {"suppressions", "mail.suppressions", &mill_suppression_desc},
+    {0},
+};
+
+static const struct mill_table_port tables[] = {
+    {.name = "suppressions",
+     .topic = "mail.suppressions",
+     .desc = &mill_suppression_desc,
+     .global = true},
     {0},
 };
 
@@ -96,11 +112,47 @@ static int suppress_reason(const struct suppress_conf *conf, const struct mill_e
     }
 }
 
+/** Does the event change what is known? A newer word does; but unsubscribing takes nothing away
+ *  from a worse reason, and subscribing again lifts that alone. */
+static bool suppress_changes(const struct mill_suppression *known,
+                             const struct mill_suppression *record)
+{
+    if (known->since > record->since)
+        return false;
+    if (record->lifted)
+        return !known->lifted && known->reason == MILL_SUPPRESSED_UNSUBSCRIBE;
+    return known->lifted || record->reason != MILL_SUPPRESSED_UNSUBSCRIBE ||
+           known->reason == MILL_SUPPRESSED_UNSUBSCRIBE;
+}
+
+/** @param way out: label of the metric */
+static enum mill_code suppress_write(struct mill_ctx *ctx, struct mill_str key,
+                                     const struct mill_suppression *record, size_t *way,
+                                     struct mill_err *err)
+{
+    struct mill_table *table = mill_ctx_table(ctx, 0);
+    struct mill_suppression known = {0};
+    enum mill_code rc = mill_table_get(table, key, mill_batch_arena(ctx), &known, err);
+
+    *way = record->lifted ? WAY_LIFTED : (size_t)(WAY_REASONS + record->reason);
+    if (rc == MILL_E_NOENT && record->lifted)
+        *way = WAY_IGNORED; /* there is nothing to lift */
+    else if (!rc && !suppress_changes(&known, record))
+        *way = WAY_OLDER;
+    if (*way < WAY_LIFTED || (rc && rc != MILL_E_NOENT))
+        return rc == MILL_E_NOENT ? MILL_OK : rc;
+    rc = mill_emit(ctx, OUT_SUPPRESSIONS, key, record, err);
+    /* The batch's next event of the same address is to find it. */
+    return rc ? rc : mill_table_put(table, MILL_TABLE_BY_KEY, key, record, err);
+}
+
 static enum mill_verdict suppress_on_record(struct mill_ctx *ctx, const struct mill_record *in,
                                             struct mill_err *err)
 {
+    const struct suppress_conf *conf = mill_conf(ctx);
     const struct mill_event *e = in->value;
-    int reason = suppress_reason(mill_conf(ctx), e);
+    bool again = e->type == MILL_EVENT_RESUBSCRIBED;
+    int reason = again ? MILL_SUPPRESSED_UNSUBSCRIBE : suppress_reason(conf, e);
     char address[MILL_SUPPRESSION_ADDRESS_SIZE], key[MILL_SUPPRESSION_KEY_SIZE];
     const struct mill_suppression record = {
         .address = mill_suppression_address(e->recipient, address),
@@ -110,19 +162,18 @@ static enum mill_verdict suppress_on_record(struct mill_ctx *ctx, const struct m
         .source = e->provider,
         .message_id = e->message_id,
         .event_id = e->event_id,
+        .category =
+            e->group.n ? mill_suppression_category(e->categories, conf->categories) : MILL_STR(""),
+        .lifted = again,
     };
+    size_t way = WAY_IGNORED;
 
-    if (reason < 0 || !mill_suppression_key(e->tenant, e->recipient, key)) {
-        mill_count(ctx, M_EVENTS, WAY_IGNORED, 1);
-        return MILL_DONE;
+    if (reason >= 0 && mill_suppression_key(e->tenant, e->recipient, record.category, key)) {
+        way = WAY_UNMATCHED;
+        if (e->matched && suppress_write(ctx, mill_str(key), &record, &way, err))
+            return err->code == MILL_E_IO ? MILL_RETRY : MILL_STOP; /* no fault of the record */
     }
-    if (!e->matched) {
-        mill_count(ctx, M_EVENTS, WAY_UNMATCHED, 1);
-        return MILL_DONE;
-    }
-    if (mill_emit(ctx, OUT_SUPPRESSIONS, mill_str(key), &record, err))
-        return MILL_STOP; /* it is smaller than the event, so the world is wrong, not the record */
-    mill_count(ctx, M_EVENTS, (size_t)(WAY_REASONS + reason), 1);
+    mill_count(ctx, M_EVENTS, way, 1);
     return MILL_DONE;
 }
 
@@ -131,6 +182,7 @@ MILL_STAGE(suppress) = {
     .summary = "note who is not to be mailed again",
     .in = in_ports,
     .out = out_ports,
+    .tables = tables,
     .opts = opts,
     .conf_size = sizeof(struct suppress_conf),
     .metrics = metrics,

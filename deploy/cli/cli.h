@@ -24,7 +24,7 @@ enum {
 
 struct cli_conf {
     const char *topology, *output, *fields, *from, *to, *cls, *stage, *topic;
-    const char *reason, *tenant, *resume, *confirm;
+    const char *reason, *tenant, *category, *resume, *confirm;
     uint32_t count, replication, rate;
     bool dry_run, yes, no_input;
     struct mill_s3_opts s3; /**< the lake */

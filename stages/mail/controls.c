@@ -41,7 +41,8 @@ static const struct mill_field suppression_fields[] = {
     ROW(mill_suppression, address, MILL_STRING),  ROW(mill_suppression, tenant, MILL_STRING),
     ENUM(mill_suppression, reason, reason_names), ROW(mill_suppression, since, MILL_I64),
     ROW(mill_suppression, source, MILL_STRING),   ROW(mill_suppression, message_id, MILL_STRING),
-    ROW(mill_suppression, event_id, MILL_STRING), {0},
+    ROW(mill_suppression, event_id, MILL_STRING), ROW(mill_suppression, category, MILL_STRING),
+    ROW(mill_suppression, lifted, MILL_BOOL),     {0},
 };
 const struct mill_desc mill_suppression_desc = {
     .name = "Suppression",

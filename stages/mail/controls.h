@@ -34,13 +34,15 @@ enum mill_suppression_reason {
     MILL_SUPPRESSED_MANUAL,
 };
 
-/** mail.suppressions. Key: SHA-256 of tenant and address; a null value lifts it. */
+/** mail.suppressions. Key: SHA-256 of tenant, address, category; a null value lifts it. */
 struct mill_suppression {
     struct mill_str address; /**< lower case, A-labels */
     struct mill_str tenant;  /**< empty: every tenant's mail */
     int reason;              /**< enum mill_suppression_reason */
     int64_t since;
     struct mill_str source, message_id, event_id;
+    struct mill_str category; /**< empty: all mail */
+    bool lifted;              /**< it counts no more, from `since` on */
 };
 extern const struct mill_desc mill_suppression_desc;
 

@@ -214,6 +214,7 @@ struct mill_event {
     struct mill_str url, reason, ip, user_agent;
     struct mill_strs categories;
     struct mill_map metadata;
+    struct mill_str group; /**< of an unsubscription; absent: all mail */
 };
 extern const struct mill_desc mill_event_desc;
 

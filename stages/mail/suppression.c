@@ -30,15 +30,24 @@ struct mill_str mill_suppression_address(struct mill_str address, char *out)
     return (struct mill_str){out, s.n};
 }
 
-bool mill_suppression_key(struct mill_str tenant, struct mill_str address, char *out)
+bool mill_suppression_key(struct mill_str tenant, struct mill_str address, struct mill_str category,
+                          char *out)
 {
     char text[MILL_SUPPRESSION_ADDRESS_SIZE];
     struct mill_str same = mill_suppression_address(address, text);
-    const struct mill_str parts[] = {tenant.p ? tenant : MILL_STR(""), same};
+    const struct mill_str parts[] = {tenant.p ? tenant : MILL_STR(""), same, category};
     unsigned char digest[MILL_SHA256_BYTES];
 
-    if (!same.p || !mill_sha256_parts(parts, 2, digest))
+    if (!same.p || !mill_sha256_parts(parts, category.n ? 3 : 2, digest))
         return false;
     mill_hex(digest, sizeof digest, out);
     return true;
+}
+
+struct mill_str mill_suppression_category(struct mill_strs categories, const char *listed)
+{
+    for (size_t i = 0; listed && i < categories.n; i++)
+        if (categories.v[i].n && mill_str_listed(categories.v[i], listed))
+            return categories.v[i];
+    return MILL_STR("");
 }

@@ -4,7 +4,9 @@
  * 8058) for the one who may be.
  *
  * A recipient is left out when mail.suppressions has the address for the message's tenant or for
- * every tenant, unless a category of the message is exempt. The others get their mail.
+ * every tenant, for all mail or for a category of the message, unless a category of the message is
+ * exempt. The others get their mail. The link unsubscribes from the first of the message's
+ * categories that is one of unsubscribe-categories; where there is none, from all mail.
  */
 #include "send/suppress.h"
 #include "mail/controls.h"
@@ -21,6 +23,7 @@ const struct mill_opt send_suppress_opts[] = {
      .def = "transactional",
      .help = "mail of these categories also goes to suppressed addresses, and has no unsubscribe "
              "link; commas between"},
+    MILL_SUPPRESSION_CATEGORIES(struct send_suppress_conf, unsubscribe_categories),
     {.name = "unsubscribe-url",
      OPT(unsubscribe_url),
      .help = "where ingest is reached from outside, https://host: one-click links "
@@ -72,39 +75,58 @@ static bool exempt(const struct send_suppress_conf *conf, const struct mill_mess
     return false;
 }
 
-/** @param reason out: enum mill_suppression_reason; -1 when there is none */
-static enum mill_code suppress_find(struct mill_table *table, struct mill_str tenant,
-                                    struct mill_str address, struct mill_arena *mem, int *reason,
-                                    struct mill_err *err)
+/** One look. @param found out, when there is one that counts @return MILL_E_NOENT when there is not
+ */
+static enum mill_code suppress_get(struct mill_table *table, struct mill_str tenant,
+                                   struct mill_str address, struct mill_str category,
+                                   struct mill_arena *mem, struct mill_suppression *found,
+                                   struct mill_err *err)
 {
-    const struct mill_str tenants[] = {tenant, MILL_STR("")};
-    struct mill_suppression found;
+    char key[MILL_SUPPRESSION_KEY_SIZE];
     enum mill_code rc = MILL_E_NOENT;
 
-    *reason = -1;
-    for (size_t i = tenant.n ? 0 : 1; rc == MILL_E_NOENT && i < 2; i++) {
-        char key[MILL_SUPPRESSION_KEY_SIZE];
-        /* An address without a key is none that anybody could have reported. */
-        if (mill_suppression_key(tenants[i], address, key))
-            rc = mill_table_get(table, mill_str(key), mem, &found, err);
+    /* An address without a key is none that anybody could have reported. */
+    if (mill_suppression_key(tenant, address, category, key))
+        rc = mill_table_get(table, mill_str(key), mem, found, err);
+    return !rc && found->lifted ? MILL_E_NOENT : rc;
+}
+
+/** For the tenant, for every tenant; for all mail, for one of the message's categories.
+ *  @param found out; .address absent: the address may be mailed */
+static enum mill_code suppress_find(struct mill_table *table, struct send_job *job,
+                                    struct mill_str address, struct mill_suppression *found,
+                                    struct mill_err *err)
+{
+    const struct mill_str tenants[] = {job->msg->tenant, MILL_STR("")};
+    const struct mill_strs categories = job->msg->categories;
+    enum mill_code rc = MILL_E_NOENT;
+
+    for (size_t i = job->msg->tenant.n ? 0 : 1; rc == MILL_E_NOENT && i < 2; i++) {
+        rc = suppress_get(table, tenants[i], address, MILL_STR(""), &job->mem, found, err);
+        for (size_t k = 0; rc == MILL_E_NOENT && k < categories.n; k++)
+            if (categories.v[k].n)
+                rc = suppress_get(table, tenants[i], address, categories.v[k], &job->mem, found,
+                                  err);
     }
-    if (!rc)
-        *reason = found.reason;
+    if (rc)
+        *found = (struct mill_suppression){.address = {NULL, 0}};
     return rc == MILL_E_NOENT ? MILL_OK : rc;
 }
 
 /** Adds "address (reason)" to what is said of the job, as far as there is room. */
-static bool suppress_say(struct send_job *job, struct mill_str address, int reason)
+static bool suppress_say(struct send_job *job, struct mill_str address,
+                         const struct mill_suppression *s)
 {
     struct mill_str was = job->left_out, now;
     size_t known = sizeof(reasons) / sizeof(reasons[0]);
-    const char *why = reasons[(size_t)reason < known ? reason : MILL_SUPPRESSED_OTHER];
+    const char *why = reasons[(size_t)s->reason < known ? s->reason : MILL_SUPPRESSED_OTHER];
 
     if (was.n > LEFT_OUT_BYTES)
         return true;
-    now = mill_arena_printf(&job->mem, "%.*s%s%.*s (%s)",
+    now = mill_arena_printf(&job->mem, "%.*s%s%.*s (%s%s%.*s)",
                             MILL_FMT(was.n ? was : MILL_STR("left out: ")), was.n ? ", " : "",
-                            MILL_FMT(address), why);
+                            MILL_FMT(address), why, s->category.n ? ", only " : "",
+                            MILL_FMT(s->category));
     job->left_out = now;
     return now.p != NULL;
 }
@@ -118,9 +140,9 @@ static enum mill_code suppress_list(struct mill_table *table, struct send_job *j
     enum mill_code rc = MILL_OK;
 
     for (size_t i = 0; !rc && i < list->n; i++) {
-        int reason;
-        rc = suppress_find(table, job->msg->tenant, list->v[i].email, &job->mem, &reason, err);
-        if (rc || reason < 0) {
+        struct mill_suppression found = {0};
+        rc = suppress_find(table, job, list->v[i].email, &found, err);
+        if (rc || !found.address.p) {
             if (kept)
                 kept[n] = list->v[i];
             n++;
@@ -131,7 +153,7 @@ static enum mill_code suppress_list(struct mill_table *table, struct send_job *j
             if (kept && n)
                 memcpy(kept, list->v, n * sizeof(*kept));
         }
-        if (!kept || !suppress_say(job, list->v[i].email, reason))
+        if (!kept || !suppress_say(job, list->v[i].email, &found))
             rc = mill_fail(err, MILL_E_NOMEM, "recipients", "out of memory");
     }
     if (!rc && kept)
@@ -158,13 +180,14 @@ static bool wants_link(const struct mill_unsubscribe_keys *keys, const struct mi
 static enum mill_code add_link(struct mill_ctx *ctx, struct send_job *job, struct mill_message *m,
                                struct mill_err *err)
 {
+    const struct send_conf *conf = mill_conf(ctx);
     const struct mill_unsubscribe u = {
         .tenant = m->tenant,
         .address = m->to.v[0].email,
+        .category = mill_suppression_category(m->categories, conf->suppress.unsubscribe_categories),
         .message_id = m->message_id,
         .issued = m->accepted_at, /* not the clock: an attempt is like the one before it */
     };
-    const struct send_conf *conf = mill_conf(ctx);
     const struct send_state *st = mill_state(ctx);
     struct mill_str url = mill_str(conf->suppress.unsubscribe_url);
     struct mill_pair *h = mill_arena_calloc(&job->mem, m->headers.n + 2, sizeof(*h));

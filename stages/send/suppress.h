@@ -9,7 +9,7 @@
 #include "mail/unsubscribe.h"
 
 struct send_suppress_conf {
-    const char *exempt_categories, *unsubscribe_url, *unsubscribe_keys;
+    const char *exempt_categories, *unsubscribe_categories, *unsubscribe_url, *unsubscribe_keys;
 };
 extern const struct mill_opt send_suppress_opts[];
 

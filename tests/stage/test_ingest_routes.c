@@ -233,7 +233,7 @@ static void test_unsubscribe(void **state)
     assert_int_equal(ask("POST", path, FORM_TYPE, ONE_CLICK), 200);
     assert_int_equal(fake_sent(), sent + 1);
     fake_last_of("mail.suppressions", &r);
-    assert_true(mill_suppression_key(ann.tenant, ann.address, key));
+    assert_true(mill_suppression_key(ann.tenant, ann.address, ann.category, key));
     assert_string_equal(r.key, key);
     edge_decode(&mill_suppression_desc, &r, &arena, &codec, &record);
     assert_true(mill_str_is(record.address, "ann@xn--bcher-kva.example"));
@@ -249,6 +249,18 @@ static void test_unsubscribe(void **state)
     assert_int_equal(
         ask("POST", path, "Content-Type: multipart/form-data; boundary=x\r\n", multipart), 200);
     assert_int_equal(fake_sent(), sent + 2);
+    struct mill_unsubscribe news = ann; /* of one category: a record of its own */
+    news.category = MILL_STR("news");
+    link_of(&news, path, sizeof path);
+    assert_int_equal(ask("POST", path, FORM_TYPE, ONE_CLICK), 200);
+    fake_last_of("mail.suppressions", &r);
+    assert_string_not_equal(r.key, key);
+    assert_true(mill_suppression_key(ann.tenant, ann.address, news.category, key));
+    assert_string_equal(r.key, key);
+    edge_decode(&mill_suppression_desc, &r, &arena, &codec, &record);
+    assert_true(mill_str_is(record.category, "news") && !record.lifted);
+    mill_codec_free(codec);
+    mill_arena_release(&arena);
     const struct mill_unsubscribe bare = {.address = MILL_STR("a@b.example")};
     link_of(&bare, path, sizeof path);
     assert_int_equal(ask("POST", path, FORM_TYPE, ONE_CLICK), 200);

@@ -14,7 +14,8 @@ static const struct mill_address ann = {.email = MILL_STR_INIT("Ann.accept@X.exa
 static const struct mill_address bob = {.email = MILL_STR_INIT("bob.accept@x.example")};
 static const struct mill_address cat = {.email = MILL_STR_INIT("cat.accept@x.example")};
 
-static void suppress(struct mill_ctx *ctx, const char *tenant, const char *address, int reason)
+static void suppress_as(struct mill_ctx *ctx, const char *tenant, const char *address, int reason,
+                        const char *of, bool lifted)
 {
     char key[MILL_SUPPRESSION_KEY_SIZE];
     const struct mill_suppression record = {
@@ -22,10 +23,17 @@ static void suppress(struct mill_ctx *ctx, const char *tenant, const char *addre
         .tenant = mill_str(tenant),
         .reason = reason,
         .source = MILL_STR("sendgrid"),
+        .category = mill_str(of),
+        .lifted = lifted,
     };
 
-    assert_true(mill_suppression_key(mill_str(tenant), mill_str(address), key));
+    assert_true(mill_suppression_key(mill_str(tenant), mill_str(address), mill_str(of), key));
     fake_table_put(ctx, SUPPRESSIONS, key, &record);
+}
+
+static void suppress(struct mill_ctx *ctx, const char *tenant, const char *address, int reason)
+{
+    suppress_as(ctx, tenant, address, reason, "", false);
 }
 
 static const struct row {
@@ -101,6 +109,40 @@ static void suppress_row(void **state)
     fake_free(ctx);
 }
 
+/** Of one category only; and what was lifted counts no more. */
+static void of_a_category(void **state)
+{
+    struct mill_str categories[] = {MILL_STR("shoes"), MILL_STR("news")};
+    struct mill_message m = message(&ann);
+    struct mill_ctx *ctx = start(NULL, NULL);
+    struct mill_err err = {0};
+
+    (void)state;
+    suppress_as(ctx, "acme", "ann.accept@x.example", MILL_SUPPRESSED_UNSUBSCRIBE, "news", false);
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE); /* mail of no category */
+    assert_int_equal(calls(), 1);
+    m.message_id = MILL_STR("r-1/1");
+    m.categories = (struct mill_strs){categories, 1};
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(calls(), 2);
+    m.message_id = MILL_STR("r-1/2");
+    m.categories.n = 2;
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(calls(), 2);
+    assert_true(mill_str_is(((const struct mill_status *)last_status(ctx)->value)->reason,
+                            "left out: Ann.accept@X.example (unsubscribed, only news)"));
+    suppress_as(ctx, "acme", "ann.accept@x.example", MILL_SUPPRESSED_UNSUBSCRIBE, "news", true);
+    suppress_as(ctx, "acme", "ann.accept@x.example", MILL_SUPPRESSED_MANUAL, "", true);
+    m.message_id = MILL_STR("r-1/3");
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(calls(), 3);
+    suppress_as(ctx, "", "ann.accept@x.example", MILL_SUPPRESSED_MANUAL, "news", false);
+    m.message_id = MILL_STR("r-1/4");
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(calls(), 3);
+    fake_free(ctx);
+}
+
 /** Many are left out: what is said of them has an end. */
 static void many(void **state)
 {
@@ -162,13 +204,14 @@ static void one_click(void **state)
 
     (void)state;
     setenv("MILL_SEND_UNSUBSCRIBE_KEY", LINK_KEY "," OTHER_KEY, 1);
-    ctx = start("--unsubscribe-url=http://127.0.0.1:19000/", NULL);
+    ctx = start("--unsubscribe-url=http://127.0.0.1:19000/", "--unsubscribe-categories=news, x");
     unsetenv("MILL_SEND_UNSUBSCRIBE_KEY");
     assert_int_equal(again(ctx, &m, &err), MILL_DONE);
     assert_int_equal(mill_unsubscribe_read(&u, mill_str(link_in_body()), &keys, &mem, &err),
                      MILL_OK);
     assert_true(mill_str_is(u.tenant, "acme") && mill_str_is(u.message_id, "r-1/0"));
     assert_true(mill_str_is(u.address, "Ann.accept@X.example"));
+    assert_int_equal(u.category.n, 0);
     assert_int_equal(u.issued, m.accepted_at / 1000000 * 1000000);
 
     m.message_id = MILL_STR("r-1/1"); /* its own header stands */
@@ -198,6 +241,14 @@ static void one_click(void **state)
                      MILL_OK);
     assert_true(mill_str_is(u.address, "bob.accept@x.example"));
     assert_int_equal(calls(), 5);
+
+    m.message_id = MILL_STR("r-1/5"); /* of a category that may be left alone */
+    category = MILL_STR("news");
+    m.categories.n = 1;
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(mill_unsubscribe_read(&u, mill_str(link_in_body()), &keys, &mem, &err),
+                     MILL_OK);
+    assert_true(mill_str_is(u.category, "news"));
     mill_arena_release(&mem);
     fake_free(ctx);
 }
@@ -246,6 +297,7 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_a_category),
         cmocka_unit_test(many),
         cmocka_unit_test(one_click),
         cmocka_unit_test(options),

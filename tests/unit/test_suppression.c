@@ -44,18 +44,36 @@ static void keys(void **state)
     char a[MILL_SUPPRESSION_KEY_SIZE], b[MILL_SUPPRESSION_KEY_SIZE];
 
     (void)state;
-    assert_true(mill_suppression_key(MILL_STR("acme"), MILL_STR("Ann@example.net"), a));
+    assert_true(
+        mill_suppression_key(MILL_STR("acme"), MILL_STR("Ann@example.net"), MILL_STR(""), a));
     /* printf '\0\0\0\0\0\0\0\5acme\0\0\0\0\0\0\0\20ann@example.net' | sha256sum: it names records
      * that are there, and must never change. */
     assert_string_equal(a, "a227c0eb495d3bfa8a78c2af9e2cfe626aa0d0c83ccb9f75548eb08d0b3c5945");
-    assert_true(mill_suppression_key(MILL_STR("acme"), MILL_STR("ANN@example.NET"), b));
+    assert_true(
+        mill_suppression_key(MILL_STR("acme"), MILL_STR("ANN@example.NET"), MILL_STR(""), b));
     assert_string_equal(a, b);
-    assert_true(mill_suppression_key(MILL_STR("other"), MILL_STR("ann@example.net"), b));
+    assert_true(
+        mill_suppression_key(MILL_STR("other"), MILL_STR("ann@example.net"), MILL_STR(""), b));
     assert_string_not_equal(a, b);
-    assert_true(mill_suppression_key(MILL_STR(""), MILL_STR("ann@example.net"), a));
-    assert_true(mill_suppression_key((struct mill_str){0}, MILL_STR("ann@example.net"), b));
+    assert_true(mill_suppression_key(MILL_STR(""), MILL_STR("ann@example.net"), MILL_STR(""), a));
+    assert_true(
+        mill_suppression_key((struct mill_str){0}, MILL_STR("ann@example.net"), MILL_STR(""), b));
     assert_string_equal(a, b);
-    assert_false(mill_suppression_key(MILL_STR("acme"), MILL_STR(""), a));
+    /* A category's is its own, and no tenant's or address' parts make the same. */
+    assert_true(
+        mill_suppression_key(MILL_STR("acme"), MILL_STR("ann@example.net"), MILL_STR("news"), a));
+    assert_true(
+        mill_suppression_key(MILL_STR("acme"), MILL_STR("ann@example.net"), MILL_STR(""), b));
+    assert_string_not_equal(a, b);
+    assert_true(
+        mill_suppression_key(MILL_STR("acme"), MILL_STR("ann@example.net"), MILL_STR("new"), b));
+    assert_string_not_equal(a, b);
+    assert_true(mill_suppression_key(MILL_STR("acme"), MILL_STR("ann@example.net"),
+                                     (struct mill_str){0}, a));
+    assert_true(
+        mill_suppression_key(MILL_STR("acme"), MILL_STR("ann@example.net"), MILL_STR(""), b));
+    assert_string_equal(a, b);
+    assert_false(mill_suppression_key(MILL_STR("acme"), MILL_STR(""), MILL_STR(""), a));
 }
 
 int main(void)

@@ -115,6 +115,7 @@ bool mill_event_keep(struct mill_event *e, struct mill_str provider_id, struct m
         &e->reason,
         &e->ip,
         &e->user_agent,
+        &e->group,
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {

@@ -90,7 +90,21 @@ enum mill_code mill_sendgrid_split(struct mill_str body, mill_split_fn each, voi
     return MILL_OK;
 }
 
-static void fill(const json_t *o, struct mill_event *e)
+/** An id of an unsubscribe group: a number, or the text of one. Other events name the group of
+ *  their mail too. */
+static struct mill_str group_of(const json_t *o, struct mill_str event, struct mill_arena *mem)
+{
+    const json_t *id = json_object_get(o, "asm_group_id");
+
+    if (!mill_str_starts(event, "group_"))
+        return (struct mill_str){NULL, 0};
+    if (json_is_integer(id))
+        return mill_arena_printf(mem, "%lld", (long long)json_integer_value(id));
+    return mill_event_member(o, "asm_group_id").n ? mill_event_member(o, "asm_group_id")
+                                                  : MILL_STR("?");
+}
+
+static void fill(const json_t *o, struct mill_arena *mem, struct mill_event *e)
 {
     bool bounce = false;
 
@@ -115,6 +129,7 @@ static void fill(const json_t *o, struct mill_event *e)
         e->reason = mill_event_member(o, "response");
     e->ip = mill_event_member(o, "ip");
     e->user_agent = mill_event_member(o, "useragent");
+    e->group = group_of(o, e->provider_event, mem);
 }
 
 enum mill_code mill_sendgrid_event(struct mill_str raw, struct mill_arena *mem,
@@ -126,7 +141,7 @@ enum mill_code mill_sendgrid_event(struct mill_str raw, struct mill_arena *mem,
     *out = (struct mill_event){0};
     if (!o)
         return MILL_E_DATA;
-    fill(o, out);
+    fill(o, mem, out);
     if (!mill_message_id_ok(out->message_id))
         out->message_id = (struct mill_str){NULL, 0};
     if (!mill_event_list(json_object_get(o, "category"), mem, &out->categories) ||
