@@ -47,7 +47,7 @@ static void batch_end(struct mill_ctx *ctx, const struct mill_record *const *in,
         if (deed->again)
             send_life_list(st->life, deed);
         else
-            deed->told = true;
+            send_deed_told(deed);
     }
 }
 

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include <stdlib.h>
 
+enum { REFUSALS_BYTES = 4 << 20 /**< 1,000 recipients, each with a long answer */ };
+
 /** Open addressing over pointers; a forgotten deed keeps its slot with an empty id. */
 struct generation {
     struct send_deed **slot;
@@ -53,10 +55,17 @@ static struct send_deed **slot_of(const struct send_life *l, const struct genera
     return &g->slot[at];
 }
 
+static void deed_free(struct send_deed *deed)
+{
+    if (deed)
+        mill_buf_release(&deed->refusals);
+    free(deed);
+}
+
 static void generation_clear(struct send_life *l, struct generation *g)
 {
     for (size_t i = 0; g->slot && i < l->slots; i++) {
-        free(g->slot[i]);
+        deed_free(g->slot[i]);
         g->slot[i] = NULL;
     }
     g->n = 0;
@@ -114,7 +123,7 @@ static void roll(struct send_life *l)
 
         old.slot[i] = NULL;
         if (!deed || !(deed->running || deed->listed)) {
-            free(deed);
+            deed_free(deed);
             continue;
         }
         *slot_of(l, &l->gen[1], mill_str(deed->message_id)) = deed;
@@ -138,6 +147,8 @@ struct send_deed *send_life_begin(struct send_life *l, const struct send_job *jo
     }
     deed->running = true;
     deed->told = deed->again = false;
+    mill_buf_release(&deed->refusals);
+    mill_buf_init(&deed->refusals, REFUSALS_BYTES);
     deed->place = place_of(job->in);
     deed->partition = job->in->partition;
     deed->attempt = job->attempt;
@@ -165,6 +176,12 @@ void send_deed_forget(struct send_deed *deed)
 {
     deed->running = false;
     deed->message_id[0] = '\0'; /* the slot stays, so that those behind it are found */
+}
+
+void send_deed_told(struct send_deed *deed)
+{
+    deed->told = true;
+    mill_buf_release(&deed->refusals);
 }
 
 struct send_deed *send_life_take_ended(struct send_life *l)

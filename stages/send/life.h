@@ -11,6 +11,7 @@
 #ifndef MILL_SEND_LIFE_H
 #define MILL_SEND_LIFE_H
 
+#include "base/buf.h"
 #include "send/job.h"
 
 struct send_life;
@@ -29,7 +30,9 @@ struct send_deed {
     bool called;
     int64_t at; /**< when it ended, µs since 1970 */
     char fingerprint[129], provider_id[129], reason[301], tenant[129], resend_id[129];
-    struct send_deed *next; /**< in that list */
+    struct mill_buf refusals; /**< recipients refused in it, an event's raw text a line; kept until
+                                   they are told */
+    struct send_deed *next;   /**< in that list */
 };
 
 /** @param limit deeds in a generation. @own new; NULL when out of memory */
@@ -45,6 +48,8 @@ struct send_deed *send_life_begin(struct send_life *l, const struct send_job *jo
 void send_life_end(struct send_life *l, const struct send_job *job);
 /** @brief It was not done after all: its INTENT was not committed. */
 void send_deed_forget(struct send_deed *deed);
+/** @brief Its outcome is committed: what was kept to tell it again is freed. */
+void send_deed_told(struct send_deed *deed);
 /** @brief The ended deeds that are not told, as a list by `next`; the life's own list is empty
  * then.
  *  @own borrowed until the next begin */

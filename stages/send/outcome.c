@@ -4,8 +4,6 @@
 #include "mail/ids.h"
 #include "send/send.h"
 
-enum { REFUSAL_MAX_BYTES = 16 << 10 };
-
 /** By outcome: state for people, verdict for the runtime, class for the retry policy. */
 static const struct meaning {
     enum mill_state state;
@@ -24,37 +22,44 @@ static const struct meaning {
 
 static const struct mill_str no_reason = {NULL, 0};
 
-/** Whom the provider did not take while it answered for all: an event each, by the way that others'
- *  events take. */
-static enum mill_code emit_refusals(struct mill_ctx *ctx, const struct send_job *job,
+/** Whom the provider did not take while it answered for all, into the deed: where the outcome has
+ * to be told again, they are too. */
+static enum mill_code keep_refusals(struct send_job *job, struct mill_err *err)
+{
+    struct mill_buf *kept = &job->deed->refusals;
+
+    for (size_t i = 0; i < job->answer.refusals_n; i++) {
+        const struct mill_refusal *r = &job->answer.refusals[i];
+
+        if (!job->route->provider->refusal_event(kept, job->msg->message_id,
+                                                 mill_str(job->call.http.rcpt[r->rcpt]), r->reply,
+                                                 job->deed->at) ||
+            !mill_buf_putc(kept, '\n'))
+            return mill_fail(err, MILL_E_NOMEM, "refusal", "out of memory");
+    }
+    return MILL_OK;
+}
+
+/** An event each, by the way that others' events take. */
+static enum mill_code emit_refusals(struct mill_ctx *ctx, struct send_job *job,
                                     struct mill_err *err)
 {
-    const struct mill_provider *p = job->route ? job->route->provider : NULL;
     struct mill_callback_event event = {
         .message_id = job->msg->message_id,
-        .provider = mill_str(p ? p->name : NULL),
-        .received_at = mill_now_us(),
+        .provider = mill_str(job->route ? job->route->provider->name : NULL),
         .callback_topic = mill_str(job->in->topic),
         .callback_partition = job->in->partition,
         .callback_offset = job->in->offset,
     };
-    struct mill_buf raw;
-    enum mill_code rc = MILL_OK;
+    enum mill_code rc = job->deed ? keep_refusals(job, err) : MILL_OK;
+    struct mill_str rest = job->deed ? mill_buf_view(&job->deed->refusals) : MILL_STR("");
 
-    mill_buf_init(&raw, REFUSAL_MAX_BYTES);
-    for (size_t i = 0; !rc && i < job->answer.refusals_n; i++) {
-        const struct mill_refusal *r = &job->answer.refusals[i];
-
-        mill_buf_reset(&raw);
-        if (!p->refusal_event(&raw, event.message_id, mill_str(job->call.http.rcpt[r->rcpt]),
-                              r->reply, event.received_at))
-            rc = mill_fail(err, MILL_E_NOMEM, "refusal", "out of memory");
-        event.raw = mill_buf_view(&raw);
-        event.index = (int64_t)i;
-        if (!rc)
-            rc = mill_emit(ctx, SEND_OUT_EVENTS, event.message_id, &event, err);
+    while (!rc && rest.n) {
+        event.raw = mill_str_take(&rest, '\n');
+        event.received_at = job->deed->at;
+        rc = mill_emit(ctx, SEND_OUT_EVENTS, event.message_id, &event, err);
+        event.index++;
     }
-    mill_buf_release(&raw);
     return rc;
 }
 

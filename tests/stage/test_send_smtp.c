@@ -105,12 +105,70 @@ static void refused(void **state)
     fake_free(ctx);
 }
 
+/** The bytes of all events, in order. @own the caller's buffer */
+static size_t events_of(const struct mill_ctx *ctx, struct mill_buf *out)
+{
+    size_t n = 0;
+
+    mill_buf_reset(out);
+    for (size_t i = 0; i < fake_emits(ctx); i++)
+        if (fake_emit(ctx, i)->port == OUT_EVENTS) {
+            mill_buf_str_add(out, fake_emit(ctx, i)->bytes);
+            n++;
+        }
+    return n;
+}
+
+/** Transaction B fails and the record comes again: nobody is called, and whoever was refused is
+ * told of again, as the same events. Once it is committed, a copy tells of nobody. */
+static void told_again(void **state)
+{
+    const struct mill_address to[] = {{.email = MILL_STR("no1@x.example")},
+                                      {.email = MILL_STR("a@x.example")},
+                                      {.email = MILL_STR("later1@x.example")}};
+    struct mill_message m = message(to), next = message(to);
+    struct mill_record in;
+    struct mill_buf first, second;
+    struct mill_err err = {0};
+    struct mill_ctx *ctx;
+    char url[64];
+
+    (void)state;
+    snprintf(url, sizeof url, "--smtp-url=smtp://127.0.0.1:%u", peer.port);
+    atomic_store(&peer.requests, 0);
+    ctx = fake_new(&mill_stage_send, "--providers=smtp", url, NULL);
+    m.to.n = 3;
+    in = fake_record(ctx, 0, "r-1/0", &m);
+    mill_buf_init(&first, 1 << 16);
+    mill_buf_init(&second, 1 << 16);
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(events_of(ctx, &first), 2);
+    fake_forget(ctx);
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(events_of(ctx, &second), 2);
+    assert_true(mill_str_eq(mill_buf_view(&first), mill_buf_view(&second)));
+    assert_int_equal(calls(), 1);
+
+    next.message_id = MILL_STR("r-1/1"); /* another batch: B is committed now */
+    fake_forget(ctx);
+    assert_int_equal(again(ctx, &next, &err), MILL_REJECT);
+    fake_forget(ctx);
+    in = fake_record(ctx, 0, "r-1/0", &m);
+    assert_int_equal(fake_run(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_emits_to(ctx, OUT_EVENTS), 0);
+    assert_int_equal(calls(), 1);
+    mill_buf_release(&first);
+    mill_buf_release(&second);
+    fake_free(ctx);
+}
+
 int main(void)
 {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(told_again)};
     int failed;
 
     net_peer_start(&peer, serve_smtp);
-    failed = TABLE(rows, refused);
+    failed = TABLE(rows, refused) + TESTS(tests);
     net_peer_stop(&peer);
     return failed;
 }

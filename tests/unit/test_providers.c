@@ -517,6 +517,28 @@ static void webhook_whole(const struct mill_provider *p)
     }
 }
 
+/** Which of its groups was left or joined; other events name their mail's group too. */
+static void sendgrid_groups(void **state)
+{
+    static const char *const texts[][2] = {
+        {"{\"event\":\"group_unsubscribe\",\"asm_group_id\":17}", "17"},
+        {"{\"event\":\"group_resubscribe\",\"asm_group_id\":\"17\"}", "17"},
+        {"{\"event\":\"group_unsubscribe\"}", "?"},
+        {"{\"event\":\"unsubscribe\",\"asm_group_id\":17}", ""},
+        {"{\"event\":\"delivered\",\"asm_group_id\":17}", ""},
+    };
+    struct mill_arena mem = {0};
+    struct mill_event event;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_int_equal(
+            mill_provider_sendgrid.parse_event(mill_str(texts[i][0]), &mem, &event, NULL), MILL_OK);
+        assert_true(texts[i][1][0] ? mill_str_is(event.group, texts[i][1]) : !event.group.p);
+    }
+    mill_arena_release(&mem);
+}
+
 /** Each row of the table is whole: what the README promises of a new one. */
 static void provider_table(void **state)
 {
@@ -557,7 +579,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(provider_table), cmocka_unit_test(sendgrid_bodies),
         cmocka_unit_test(unbuildable),    cmocka_unit_test(smtp_envelope),
-        cmocka_unit_test(answer_texts),
+        cmocka_unit_test(answer_texts),   cmocka_unit_test(sendgrid_groups),
     };
 
     return TABLE(answers, answer_row) + TABLE(smtps, smtp_row) + TABLE(refusals, refusal_row) +
