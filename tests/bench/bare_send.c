@@ -87,7 +87,9 @@ static void open_consumer(struct bare *b, char **argv)
 
 static void open_calls(struct bare *b, char **argv)
 {
+    static const struct send_attach_conf no_bucket = {0};
     const struct send_dispatch_conf conf = {
+        .attach = &no_bucket,
         .concurrency = (uint32_t)strtoul(argv[6], NULL, 10),
         .timeout_ms = 20000,
         .intent_max_ms = 30000,
