@@ -6,11 +6,12 @@
  * out  dlq       mail.dlq       for a person to look at
  *      parked    mail.parked    redriven too often: nobody redrives it again by accident
  *      delay-1s… mail.delay.*   to come back to mail.retry.<stage>, same partition number
- *      status    mail.status    key message_id or request_id: DEAD_LETTER, with class and reason,
- * of a mail whose stage has not said itself how it ended A record waits longer after each attempt
- * (waits_ms); after so many, or so long, it is a dead letter. Verdicts: DONE, always: a failure of
- * the failure path would have nowhere to go. A record whose headers make no sense goes to the DLQ
- * as it is. State: none.
+ *      status    mail.status    key message_id or request_id; DEAD_LETTER, class, reason: of a
+ *                               mail whose stage has not said itself how it ended
+ *
+ * A record waits longer after each attempt (waits_ms); after so many, or so long, it is a dead
+ * letter. Verdicts: DONE, always: a failure of the failure path would have nowhere to go. A record
+ * whose headers make no sense goes to the DLQ as it is. State: none.
  */
 #include "base/clock.h"
 #include "mail/records.h"
