@@ -2,6 +2,26 @@
 
 #include "base/json.h"
 
+/* What is left of a plan's room by its other members, with all its schemas. */
+enum { PLAN_LAYOUT_MAX = MILL_PLAN_TEXT_MAX - 700 };
+
+/** Too long a one is left out: a redo needs the same options then. */
+static void plan_layout_text(const struct mill_plan_layout *l, struct mill_buf *out)
+{
+    struct mill_buf b;
+
+    mill_buf_init(&b, PLAN_LAYOUT_MAX);
+    mill_buf_printf(&b, ",\"layout\":{\"raw\":%s,\"hours\":%s,\"meta\":%u,\"time\":",
+                    l->raw ? "true" : "false", l->hours ? "true" : "false", l->meta);
+    mill_buf_json(&b, mill_str(l->time));
+    mill_buf_puts(&b, ",\"columns\":");
+    mill_buf_json(&b, mill_str(l->rules));
+    mill_buf_putc(&b, '}');
+    if (!b.failed)
+        mill_buf_str_add(out, mill_buf_view(&b));
+    mill_buf_release(&b);
+}
+
 struct mill_str mill_plan_text(const struct mill_plan *p, char *out, size_t size)
 {
     struct mill_buf b;
@@ -20,7 +40,10 @@ struct mill_str mill_plan_text(const struct mill_plan *p, char *out, size_t size
                         (long long)p->rows);
         for (size_t i = 0; i < p->n; i++)
             mill_buf_printf(&b, "%s%d", i ? "," : "", (int)p->schemas[i]);
-        mill_buf_puts(&b, "]}");
+        mill_buf_putc(&b, ']');
+        if (p->layout.known)
+            plan_layout_text(&p->layout, &b);
+        mill_buf_putc(&b, '}');
     }
     if (!b.failed) {
         mill_str_cut(mill_buf_view(&b), out, size);
@@ -37,6 +60,26 @@ static bool plan_word(const json_t *j, const char *key, char *out, size_t size)
     if (!s.n || s.n >= size)
         return false;
     mill_str_cut(s, out, size);
+    return true;
+}
+
+/** @return false when it is there and makes no sense */
+static bool plan_layout(const json_t *j, struct mill_plan_layout *out)
+{
+    const json_t *l = json_object_get(j, "layout"), *meta = json_object_get(l, "meta");
+    struct mill_str time = mill_json_str(l, "time"), rules = mill_json_str(l, "columns");
+
+    if (!l)
+        return true;
+    if (!json_is_integer(meta) || json_integer_value(meta) < 0 || !time.p || !rules.p ||
+        time.n >= sizeof out->time || rules.n >= sizeof out->rules)
+        return false;
+    out->known = true;
+    out->raw = json_is_true(json_object_get(l, "raw"));
+    out->hours = json_is_true(json_object_get(l, "hours"));
+    out->meta = (unsigned)json_integer_value(meta);
+    mill_str_cut(time, out->time, sizeof out->time);
+    mill_str_cut(rules, out->rules, sizeof out->rules);
     return true;
 }
 
@@ -73,7 +116,7 @@ bool mill_plan_parse(struct mill_str text, struct mill_plan *out)
     ok = json_integer_value(json_object_get(j, "mill")) == 1 &&
          plan_word(j, "topic_id", out->topic_id, sizeof out->topic_id) &&
          plan_word(j, "policy", out->policy, sizeof out->policy) &&
-         (out->done || plan_range(j, out));
+         (out->done || (plan_range(j, out) && plan_layout(j, &out->layout)));
     json_decref(j);
     return ok;
 }

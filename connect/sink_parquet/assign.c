@@ -98,17 +98,26 @@ static enum mill_verdict assign_by_lake(struct mill_ctx *ctx, const struct mill_
     return MILL_DONE;
 }
 
-/** A plan: it is to be carried out, exactly as it stands. */
-static enum mill_verdict assign_redo(struct sink_part *p, const struct mill_position *at,
-                                     const struct mill_plan *plan, struct mill_err *err)
+/** A plan: it is to be carried out, exactly as it stands, also when today's options are others. */
+static enum mill_verdict assign_redo(struct mill_ctx *ctx, struct sink_part *p,
+                                     const struct mill_position *at, const struct mill_plan *plan,
+                                     struct mill_err *err)
 {
-    if (strcmp(plan->policy, p->topic->policy)) {
-        mill_fail(err, MILL_E_STATE, "plan",
-                  "%s/%d [%lld,%lld) was planned with other options (columns, hash-key, "
-                  "hours, event-time, meta-columns, raw-topics): run once with those",
-                  at->topic, (int)at->partition, (long long)at->offset, (long long)plan->end);
+    struct sink_topic *topic = NULL;
+
+    if (sink_topic_planned(ctx, at->topic, plan, &topic, err)) {
+        struct mill_err why = *err;
+        mill_fail(err, why.code, "plan",
+                  "%s/%d [%lld,%lld): %s: run once with the options of before", at->topic,
+                  (int)at->partition, (long long)at->offset, (long long)plan->end, why.text);
         return MILL_STOP;
     }
+    if (topic != p->home)
+        mill_log(MILL_INFO, "plan_of_other_options",
+                 MILL_KV(MILL_KS("topic", at->topic), MILL_KI("partition", at->partition),
+                         MILL_KI("end", plan->end)),
+                 "carried out as it was planned; what follows is by today's options");
+    p->topic = topic;
     if (plan->end <= at->offset) {
         mill_fail(err, MILL_E_STATE, "plan", "ends before it begins");
         return MILL_STOP;
@@ -141,7 +150,7 @@ enum mill_verdict sink_on_assign(struct mill_ctx *ctx, const struct mill_positio
     else if (!ours)
         v = assign_by_lake(ctx, at, at->offset >= 0, start, err);
     else if (!plan.done)
-        v = assign_redo(p, at, &plan, err);
+        v = assign_redo(ctx, p, at, &plan, err);
     p->start = *start;
     /* What has expired was markers: no gap, and the next range still begins where the last ended.
      */

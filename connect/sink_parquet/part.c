@@ -37,7 +37,7 @@ enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *a
     p = more ? calloc(1, sizeof *p) : NULL;
     if (!p)
         return mill_fail(err, MILL_E_NOMEM, "partition", "out of memory");
-    p->topic = topic;
+    p->topic = p->home = topic;
     p->partition = at->partition;
     mill_str_cut(mill_str(at->topic_id), p->topic_id, sizeof p->topic_id);
     p->shape = mill_shape_keep(topic->shape);
@@ -67,6 +67,7 @@ void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start)
     p->next = start;
     p->rows = 0;
     p->redo = false;
+    p->topic = p->home;
     if (p->shape != p->topic->shape) {
         sink_fills_clear(p);
         mill_shape_free(p->shape);

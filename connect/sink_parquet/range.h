@@ -61,7 +61,11 @@ struct sink_topic {
     bool hours;                     /**< laid out by dt and hour */
     struct mill_policy_rule *rules; /**< texts are borrowed from the options */
     struct mill_policy columns;
-    char policy[17];          /**< hash of all of these */
+    char policy[17];                /**< hash of all of these */
+    struct mill_plan_layout layout; /**< the same, as a plan says it */
+    bool of_plan;                   /**< made for a plan of other options; then: */
+    struct mill_plan_layout planned;
+    struct mill_buf text;     /**< its rules */
     struct mill_shape *base;  /**< metadata columns only */
     struct mill_shape *shape; /**< the widest so far; what the next range starts with */
 };
@@ -84,7 +88,8 @@ enum sink_state {
 };
 
 struct sink_part {
-    struct sink_topic *topic;
+    struct sink_topic *topic; /**< as this range has it: by the options, or by the plan of a redo */
+    struct sink_topic *home;  /**< by the options */
     int32_t partition;
     char topic_id[37];
     enum sink_state state;
@@ -129,6 +134,11 @@ enum mill_code sink_lists_check(const struct sink_conf *conf, struct mill_err *e
 /** @brief The topic's entry, made at first use. @own borrowed */
 enum mill_code sink_topic(struct mill_ctx *ctx, const char *name, struct sink_topic **out,
                           struct mill_err *err);
+/** @brief The topic as a plan has it, also when the options are others by now. @own borrowed
+ *  @return MILL_OK; MILL_E_STATE: the plan cannot be carried out here, err says why */
+enum mill_code sink_topic_planned(struct mill_ctx *ctx, const char *name,
+                                  const struct mill_plan *plan, struct sink_topic **out,
+                                  struct mill_err *err);
 void sink_topics_free(struct sink *s);
 
 /* part.c */
@@ -160,6 +170,9 @@ enum sink_fit {
 enum sink_fit sink_fill(struct mill_ctx *ctx, struct sink_part *p, int32_t id,
                         struct mill_fill **out, struct mill_err *err);
 void sink_fills_clear(struct sink_part *p);
+/** @brief Can the topic's newest schema be columns at all? @return MILL_OK, also when that is not
+ *  known; MILL_E_CONFIG */
+enum mill_code sink_schema_check(struct mill_ctx *ctx, struct sink_topic *t, struct mill_err *err);
 
 /* roll.c */
 /** @brief Freeze the range at p->next; nothing is done yet. */

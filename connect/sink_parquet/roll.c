@@ -52,6 +52,7 @@ void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why)
     p->plan = (struct mill_plan){.end = p->next, .rows = p->rows, .n = p->n_fills};
     memcpy(p->plan.topic_id, p->topic_id, sizeof p->plan.topic_id);
     memcpy(p->plan.policy, p->topic->policy, sizeof p->plan.policy);
+    p->plan.layout = p->topic->layout;
     memcpy(p->plan.schemas, p->fill_ids, p->n_fills * sizeof *p->fill_ids);
     p->state = SINK_PLAN;
 }

@@ -78,6 +78,30 @@ static enum sink_fit schema_find(struct mill_ctx *ctx, int32_t id, struct sink_s
     return fit;
 }
 
+enum mill_code sink_schema_check(struct mill_ctx *ctx, struct sink_topic *t, struct mill_err *err)
+{
+    struct mill_shape *grown = NULL;
+    struct mill_schema *schema = NULL;
+    struct mill_str json = {NULL, 0};
+    struct mill_err why = {0};
+    int32_t id = 0;
+    enum mill_code rc;
+
+    if (t->raw || mill_sink_newest(ctx, t->name, &id, &json, err))
+        return MILL_OK; /* none yet, or the registry is away: its records will tell */
+    rc = mill_schema_parse(&schema, json, &why);
+    if (!rc)
+        rc = mill_shape_grow(t->base, mill_schema_root(schema), &grown, &why);
+    mill_shape_free(grown);
+    mill_schema_free(schema);
+    if (rc != MILL_E_SCHEMA)
+        return rc ? mill_fail(err, rc, why.where, "%s", why.text) : MILL_OK;
+    return mill_fail(err, MILL_E_CONFIG, t->name,
+                     "its newest schema, id %d, cannot be columns: %s: %s; keep it as bytes with "
+                     "raw-topics, or leave it out of in.topics",
+                     (int)id, why.where, why.text);
+}
+
 void sink_fills_clear(struct sink_part *p)
 {
     for (size_t i = 0; i < p->n_fills; i++)

@@ -71,22 +71,43 @@ static bool topic_policy(struct sink_topic *t)
     return true;
 }
 
+/** What a plan says of it; not known when it does not fit. */
+static void topic_layout(struct sink_topic *t)
+{
+    static const char *const words[] = {"keep", "drop", "hash", "mask"};
+    struct mill_plan_layout *l = &t->layout;
+    struct mill_buf rules;
+
+    mill_buf_init(&rules, sizeof l->rules - 1);
+    for (size_t i = 0; i < t->columns.n; i++)
+        mill_buf_printf(&rules, "%s%.*s=%s", i ? "," : "", MILL_FMT(t->columns.v[i].path),
+                        words[t->columns.v[i].guard]);
+    *l = (struct mill_plan_layout){.known = !rules.failed && t->columns.time.n < sizeof l->time,
+                                   .raw = t->raw,
+                                   .hours = t->hours,
+                                   .meta = t->meta_mask};
+    mill_str_cut(mill_buf_view(&rules), l->rules, sizeof l->rules);
+    mill_str_cut(t->columns.time, l->time, sizeof l->time);
+    mill_buf_release(&rules);
+}
+
 static void topic_free(struct sink_topic *t)
 {
     if (!t)
         return;
     mill_shape_free(t->base);
     mill_shape_free(t->shape);
+    mill_buf_release(&t->text);
     free(t->rules);
     free(t->name);
     free(t);
 }
 
-/** What is done to its fields. */
+/** What is done to its fields. @param text rules of topics, for the topic's life */
 static enum mill_code topic_columns(const struct sink_conf *conf, struct sink_topic *t,
-                                    struct mill_err *err)
+                                    struct mill_str text, struct mill_err *err)
 {
-    struct mill_str text = mill_str(conf->columns), name = mill_str(t->name);
+    struct mill_str name = mill_str(t->name);
     struct mill_policy *p = &t->columns;
     enum mill_code rc = mill_policy_read(text, name, NULL, &p->n, err);
 
@@ -104,51 +125,78 @@ static enum mill_code topic_columns(const struct sink_conf *conf, struct sink_to
     if (!rc && mill_policy_hashes(p) && !p->key.n)
         rc = mill_fail(err, MILL_E_CONFIG, "hash-key", "is not set, and %s has fields to hash",
                        t->name);
-    return rc ? rc : topic_time(conf, name, &p->time, err);
+    return rc;
 }
 
-static enum mill_code topic_fill(const struct sink_conf *conf, const char *name,
-                                 struct sink_topic *t, struct mill_err *err)
+static enum mill_code topic_by_options(const struct sink_conf *conf, struct sink_topic *t,
+                                       struct mill_err *err)
 {
+    struct mill_str name = mill_str(t->name);
     enum mill_code rc = mill_meta_list(mill_str(conf->meta_columns), &t->meta_mask, err);
-    size_t size = strlen(name) + 1;
 
-    if (rc)
-        return rc;
+    t->raw = mill_policy_names(mill_str(conf->raw_topics), name);
+    t->hours = mill_policy_names(mill_str(conf->hours), name);
+    if (!rc)
+        rc = topic_columns(conf, t, mill_str(conf->columns), err);
+    return rc ? rc : topic_time(conf, name, &t->columns.time, err);
+}
+
+static enum mill_code topic_by_plan(const struct sink_conf *conf, struct sink_topic *t,
+                                    const struct mill_plan_layout *l, struct mill_err *err)
+{
+    enum mill_code rc = MILL_OK;
+
+    t->planned = *l;
+    t->of_plan = true;
+    t->meta_mask = l->meta & ((1u << MILL_META_COUNT) - 1);
+    t->raw = l->raw;
+    t->hours = l->hours;
+    t->columns.time = mill_str(t->planned.time);
+    if (l->rules[0]) {
+        mill_buf_init(&t->text, sizeof l->rules + 2);
+        mill_buf_printf(&t->text, "*:%s", l->rules);
+        rc = t->text.failed ? mill_fail(err, MILL_E_NOMEM, "topic", "out of memory")
+                            : topic_columns(conf, t, mill_buf_view(&t->text), err);
+    }
+    return rc;
+}
+
+/** @param l how a plan has it; NULL = as the options have it */
+static enum mill_code topic_fill(const struct sink_conf *conf, const char *name,
+                                 const struct mill_plan_layout *l, struct sink_topic *t,
+                                 struct mill_err *err)
+{
+    size_t size = strlen(name) + 1;
+    enum mill_code rc;
+
     t->name = malloc(size);
     if (!t->name)
         return mill_fail(err, MILL_E_NOMEM, "topic", "out of memory");
     memcpy(t->name, name, size);
-    t->raw = mill_policy_names(mill_str(conf->raw_topics), mill_str(name));
-    t->hours = mill_policy_names(mill_str(conf->hours), mill_str(name));
-    rc = topic_columns(conf, t, err);
+    rc = l ? topic_by_plan(conf, t, l, err) : topic_by_options(conf, t, err);
     if (!rc && !topic_policy(t))
         rc = mill_fail(err, MILL_E_STATE, "topic", "no hash");
     if (!rc)
         rc = mill_shape_new(&t->base, t->meta_mask, &t->columns, err);
-    if (!rc)
-        t->shape = mill_shape_keep(t->base);
-    return rc;
+    if (rc)
+        return rc;
+    t->shape = mill_shape_keep(t->base);
+    topic_layout(t);
+    return MILL_OK;
 }
 
-enum mill_code sink_topic(struct mill_ctx *ctx, const char *name, struct sink_topic **out,
-                          struct mill_err *err)
+static enum mill_code topic_new(struct mill_ctx *ctx, const char *name,
+                                const struct mill_plan_layout *l, struct sink_topic **out,
+                                struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
-    struct sink_topic *t, **more;
-    enum mill_code rc;
+    struct sink_topic **more = realloc(s->topics, (s->n_topics + 1) * sizeof(struct sink_topic *));
+    struct sink_topic *t = more ? calloc(1, sizeof *t) : NULL;
+    enum mill_code rc = t ? topic_fill(mill_conf(ctx), name, l, t, err)
+                          : mill_fail(err, MILL_E_NOMEM, "topic", "out of memory");
 
-    for (size_t i = 0; i < s->n_topics; i++)
-        if (!strcmp(s->topics[i]->name, name)) {
-            *out = s->topics[i];
-            return MILL_OK;
-        }
-    more = realloc(s->topics, (s->n_topics + 1) * sizeof(struct sink_topic *));
     if (more)
         s->topics = more;
-    t = more ? calloc(1, sizeof *t) : NULL;
-    rc = t ? topic_fill(mill_conf(ctx), name, t, err)
-           : mill_fail(err, MILL_E_NOMEM, "topic", "out of memory");
     if (rc) {
         topic_free(t);
         return rc;
@@ -156,6 +204,41 @@ enum mill_code sink_topic(struct mill_ctx *ctx, const char *name, struct sink_to
     s->topics[s->n_topics++] = t;
     *out = t;
     return MILL_OK;
+}
+
+enum mill_code sink_topic(struct mill_ctx *ctx, const char *name, struct sink_topic **out,
+                          struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    enum mill_code rc;
+
+    for (size_t i = 0; i < s->n_topics; i++)
+        if (!s->topics[i]->of_plan && !strcmp(s->topics[i]->name, name)) {
+            *out = s->topics[i];
+            return MILL_OK;
+        }
+    rc = topic_new(ctx, name, NULL, out, err);
+    return rc ? rc : sink_schema_check(ctx, *out, err);
+}
+
+enum mill_code sink_topic_planned(struct mill_ctx *ctx, const char *name,
+                                  const struct mill_plan *plan, struct sink_topic **out,
+                                  struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    enum mill_code rc = MILL_OK;
+
+    for (size_t i = 0; i < s->n_topics; i++)
+        if (!strcmp(s->topics[i]->name, name) && !strcmp(s->topics[i]->policy, plan->policy)) {
+            *out = s->topics[i];
+            return MILL_OK;
+        }
+    if (!plan->layout.known)
+        return mill_fail(err, MILL_E_STATE, "plan", "it does not say how its rows are made");
+    rc = topic_new(ctx, name, &plan->layout, out, err);
+    if (!rc && strcmp((*out)->policy, plan->policy))
+        rc = mill_fail(err, MILL_E_STATE, "plan", "another hash-key made its columns");
+    return rc;
 }
 
 void sink_topics_free(struct sink *s)

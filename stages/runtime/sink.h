@@ -45,5 +45,8 @@ int64_t mill_sink_read_to(struct mill_ctx *ctx, const char *topic,
  *  @return MILL_OK; MILL_E_NOENT; MILL_E_IO. @own borrowed for the process's life */
 enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_str *json,
                                 struct mill_err *err) MILL_NODISCARD;
+/** @brief Newest schema of a topic's values, by the registry. @return as mill_sink_schema */
+enum mill_code mill_sink_newest(struct mill_ctx *ctx, const char *topic, int32_t *id,
+                                struct mill_str *json, struct mill_err *err) MILL_NODISCARD;
 
 #endif

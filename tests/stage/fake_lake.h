@@ -21,6 +21,7 @@ struct fake_lake {
     int64_t offset; /**< committed; -1 = none */
     char metadata[4096];
     const char *schemas[FAKE_SCHEMAS]; /**< by id - 1 */
+    int32_t newest;                    /**< id that is the topics' newest; 0 = none */
     int acts;                          /**< done so far */
     int die_at;                        /**< the act that is the last; 0 = none */
     bool die_after;                    /**< that act still has its effect, but nobody hears of it */

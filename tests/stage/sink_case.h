@@ -29,6 +29,8 @@ void sink_feed(struct mill_ctx *ctx, const char *topic, int64_t from, int64_t to
 void sink_live(const char *topic, int64_t to);
 /** Every offset of [0, to) is in exactly one range, and the ranges' footers count every record. */
 void sink_check_whole(const char *topic, int64_t to);
+/** The same, whatever of it was rejected. */
+void sink_check_ranges(const char *topic, int64_t to);
 /** Longer than the first back-off. */
 void sink_wait_backoff(void);
 

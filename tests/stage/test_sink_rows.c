@@ -76,6 +76,40 @@ static void test_unreadable_schemas(void **state)
     fake_free(ctx);
 }
 
+/** A topic whose newest schema can never be columns is said at the start, before any record. */
+static void test_refused_at_start(void **state)
+{
+    static const struct {
+        const char *option;
+        int32_t newest;
+        bool down;
+        enum mill_verdict want;
+    } rows[] = {
+        {"--s3-region=eu", RECURSIVE, false, MILL_STOP},
+        {"--s3-region=eu", V2, false, MILL_DONE},
+        {"--s3-region=eu", 0, false, MILL_DONE},
+        {"--s3-region=eu", RECURSIVE, true, MILL_DONE}, /* its records will tell */
+        {"--raw-topics=t", RECURSIVE, false, MILL_DONE},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct mill_ctx *ctx = sink_start(rows[i].option);
+        struct mill_err err = {0};
+        int64_t from;
+
+        fake_lake.newest = rows[i].newest;
+        fake_lake.registry_down = rows[i].down;
+        if (sink_assign(ctx, "t", 0, 9, &from, &err) != rows[i].want)
+            fail_msg("row %zu: %s", i, err.text);
+        if (rows[i].want == MILL_STOP) {
+            assert_int_equal(err.code, MILL_E_CONFIG);
+            assert_non_null(strstr(err.text, "recursive"));
+        }
+        fake_free(ctx);
+    }
+}
+
 /** A schema that the registry only learns of later is no reason to reject. */
 static void test_late_schema(void **state)
 {
@@ -285,10 +319,19 @@ static void test_bad_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_versions_share_a_file), T(test_clash_starts_a_file), T(test_unreadable_schemas),
-        T(test_late_schema),           T(test_schema_after_reject), T(test_raw_topic),
-        T(test_registry_outage),       T(test_flush_by_clock),      T(test_memory),
-        T(test_memory_in_outage),      T(test_bad_options),         T(test_layout),
+        T(test_versions_share_a_file),
+        T(test_clash_starts_a_file),
+        T(test_unreadable_schemas),
+        T(test_refused_at_start),
+        T(test_late_schema),
+        T(test_schema_after_reject),
+        T(test_raw_topic),
+        T(test_registry_outage),
+        T(test_flush_by_clock),
+        T(test_memory),
+        T(test_memory_in_outage),
+        T(test_bad_options),
+        T(test_layout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

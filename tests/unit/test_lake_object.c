@@ -205,6 +205,16 @@ static void test_plan(void **state)
         p.schemas[i] = INT32_MAX;
     assert_true(mill_plan_text(&p, text, sizeof text).n > 0); /* the largest one fits */
     assert_true(mill_plan_parse(mill_str(text), &back));
+    assert_false(back.layout.known);
+    p.layout = (struct mill_plan_layout){.known = true, .hours = true, .meta = 5, .time = "a\"t"};
+    memset(p.layout.rules, 'r', sizeof p.layout.rules - 1);
+    assert_true(mill_plan_text(&p, text, sizeof text).n > 2048);
+    assert_true(mill_plan_parse(mill_str(text), &back));
+    assert_memory_equal(&back.layout, &p.layout, sizeof p.layout);
+    memset(p.layout.rules, '"', sizeof p.layout.rules - 1); /* escaped, it does not fit: left out */
+    assert_true(mill_plan_text(&p, text, sizeof text).n > 0);
+    assert_true(mill_plan_parse(mill_str(text), &back));
+    assert_false(back.layout.known);
     assert_int_equal(mill_plan_text(&p, text, 50).n, 0);
 }
 

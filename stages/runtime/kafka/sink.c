@@ -2,6 +2,8 @@
 #include "sink.h"
 #include "kafka/run.h"
 
+#include <stdio.h>
+
 /* A member that was thrown out commits without id or generation until it has joined again, and the
  * broker may take such a commit although another owns the partition: only the identity of the
  * assignment may commit. */
@@ -75,4 +77,13 @@ enum mill_code mill_sink_schema(struct mill_ctx *ctx, int32_t id, struct mill_st
                                 struct mill_err *err)
 {
     return mill_registry_schema(ctx->registry, id, json, err);
+}
+
+enum mill_code mill_sink_newest(struct mill_ctx *ctx, const char *topic, int32_t *id,
+                                struct mill_str *json, struct mill_err *err)
+{
+    char subject[RUN_TOPIC_NAME + sizeof "-value"];
+
+    snprintf(subject, sizeof subject, "%s-value", topic);
+    return mill_registry_latest(ctx->registry, subject, id, json, err);
 }
