@@ -5,7 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FILE_ZSTD_LEVEL = 3, FILE_PAGE_BYTES = 1 << 20, FILE_PAGE_ROWS = 20000 };
+enum {
+    FILE_ZSTD_LEVEL = 3,
+    FILE_PAGE_BYTES = 1 << 20,
+    FILE_PAGE_ROWS = 20000,
+    FILE_QUEUE_GROWS = 16
+};
 /* What one PUT can carry. */
 static const size_t file_max_bytes = (size_t)5 << 30;
 /* Distinct values a bloom filter is made for when the file is not yet known to be small. */
@@ -18,9 +23,12 @@ enum { FILE_IDS = sizeof file_ids / sizeof *file_ids };
 struct mill_lake_file {
     const struct mill_lake_conf *conf;
     struct mill_rows rows;
+    struct ArrowArray *queue; /**< full batches that are not yet encoded */
+    size_t queue_n, queue_size;
+    size_t batch;  /**< bytes in rows, about */
+    size_t queued; /**< bytes in queue */
     struct mill_pq *writer;
     struct mill_buf out;
-    size_t batch; /**< bytes in rows, about */
     int64_t count;
     bool finished, lost;
 };
@@ -45,12 +53,22 @@ enum mill_code mill_lake_file_new(struct mill_lake_file **out, const struct mill
     return MILL_OK;
 }
 
+static void file_queue_clear(struct mill_lake_file *f, size_t from)
+{
+    for (size_t i = from; i < f->queue_n; i++)
+        f->queue[i].release(&f->queue[i]);
+    f->queue_n = 0;
+    f->queued = 0;
+}
+
 void mill_lake_file_free(struct mill_lake_file *f)
 {
     if (!f)
         return;
     if (f->writer)
         f->conf->lib->abort(f->writer);
+    file_queue_clear(f, 0);
+    free(f->queue);
     mill_rows_release(&f->rows);
     mill_buf_release(&f->out);
     free(f);
@@ -63,8 +81,8 @@ struct mill_rows *mill_lake_file_rows(struct mill_lake_file *f)
 
 size_t mill_lake_file_held(const struct mill_lake_file *f)
 {
-    return sizeof *f + f->batch + f->out.size +
-           (f->writer ? (size_t)f->conf->lib->held(f->writer) : 0);
+    return sizeof *f + f->rows.shape->n_cols * sizeof *f->rows.cells + f->batch + f->queued +
+           f->out.size + (f->writer ? (size_t)f->conf->lib->held(f->writer) : 0);
 }
 
 static int file_sink(void *arg, const void *data, size_t n)
@@ -109,32 +127,67 @@ static enum mill_code file_open(struct mill_lake_file *f, int64_t values, struct
     return e ? file_failed(e, text, err) : MILL_OK;
 }
 
-static enum mill_code file_flush(struct mill_lake_file *f, int64_t values, struct mill_err *err)
+/** Rows become a batch in the queue. */
+static enum mill_code file_cut(struct mill_lake_file *f, struct mill_err *err)
 {
-    struct ArrowArray batch = {0};
-    char text[200] = "";
-    enum mill_code rc = f->writer ? MILL_OK : file_open(f, values, err);
-    int e;
+    struct ArrowArray *more;
+    size_t bytes = mill_rows_bytes(&f->rows);
+    enum mill_code rc;
 
-    if (rc || mill_rows_count(&f->rows) == 0)
-        return rc;
-    f->lost = true; /* until they are written: a file without them must not be finished */
-    rc = mill_rows_batch(&f->rows, &batch, err);
+    if (mill_rows_count(&f->rows) == 0)
+        return MILL_OK;
+    f->lost = true; /* until they are in the queue: a file without them must not be finished */
+    if (f->queue_n == f->queue_size) {
+        more = realloc(f->queue, (f->queue_size + FILE_QUEUE_GROWS) * sizeof *more);
+        if (!more)
+            return mill_fail(err, MILL_E_NOMEM, "file", "out of memory");
+        f->queue = more;
+        f->queue_size += FILE_QUEUE_GROWS;
+    }
+    rc = mill_rows_batch(&f->rows, &f->queue[f->queue_n], err);
     if (rc)
         return rc;
+    f->queue_n++;
+    f->queued += bytes;
     f->batch = 0;
-    e = f->conf->lib->write(f->writer, &batch, text, sizeof text);
-    f->lost = e != 0;
-    return e ? file_failed(e, text, err) : MILL_OK;
+    f->lost = false;
+    return MILL_OK;
+}
+
+/** What is in the queue goes through the writer. @param values distinct ones in a bloom filter */
+static enum mill_code file_encode(struct mill_lake_file *f, int64_t values, struct mill_err *err)
+{
+    char text[200] = "";
+    enum mill_code rc = f->writer ? MILL_OK : file_open(f, values, err);
+    int e = 0;
+
+    if (rc)
+        return rc;
+    f->lost = f->queue_n > 0;
+    for (size_t i = 0; i < f->queue_n; i++) {
+        e = f->conf->lib->write(f->writer, &f->queue[i], text, sizeof text); /* consumes it */
+        if (e) {
+            file_queue_clear(f, i + 1);
+            return file_failed(e, text, err);
+        }
+    }
+    file_queue_clear(f, f->queue_n);
+    f->lost = false;
+    return MILL_OK;
 }
 
 enum mill_code mill_lake_file_added(struct mill_lake_file *f, size_t bytes, struct mill_err *err)
 {
     size_t full = f->conf->batch_bytes ? f->conf->batch_bytes : 1 << 20;
+    size_t spill = f->conf->spill_bytes ? f->conf->spill_bytes : 8 << 20;
+    enum mill_code rc = MILL_OK;
 
     f->count++;
     f->batch += bytes + f->rows.shape->n_cols * 4; /* offsets of what is null or empty */
-    return f->batch < full ? MILL_OK : file_flush(f, file_bloom_values, err);
+    if (f->batch < full)
+        return MILL_OK;
+    rc = file_cut(f, err);
+    return rc || f->queued < spill ? rc : file_encode(f, file_bloom_values, err);
 }
 
 enum mill_code mill_lake_file_finish(struct mill_lake_file *f, const struct mill_pq_pair *pairs,
@@ -148,7 +201,9 @@ enum mill_code mill_lake_file_finish(struct mill_lake_file *f, const struct mill
     if (f->lost)
         return mill_fail(err, MILL_E_STATE, "parquet", "rows of the file were lost");
     if (!f->finished) {
-        rc = file_flush(f, f->count, err);
+        rc = file_cut(f, err);
+        if (!rc)
+            rc = file_encode(f, f->count, err);
         if (rc)
             return rc;
         writer = f->writer;

@@ -3,9 +3,11 @@
  * @brief One Parquet file in the making, in memory: rows, then batches, then the file's bytes.
  *
  * Model: rows are added to mill_lake_file_rows() and reported with mill_lake_file_added(), which
- * hands a full batch to the writer; the writer is only opened then, so that a small file costs
- * little until it is finished. Once finished, the bytes stay until the file is freed, so that an
- * upload can be tried again. After a failure of added or finish the file is lost. One thread.
+ * makes batches of them. They are kept as they are until there are spill_bytes of them or the file
+ * is finished: an open writer takes some MB for its pages and dictionaries whatever is in it, so
+ * that a thousand open files must not have one each. Once finished, the bytes stay until the file
+ * is freed, so that an upload can be tried again. After a failure of added or finish the file is
+ * lost. One thread.
  */
 #ifndef MILL_LAKE_FILE_H
 #define MILL_LAKE_FILE_H
@@ -17,7 +19,8 @@ struct mill_lake_file;
 
 struct mill_lake_conf {
     const struct mill_parquet *lib;
-    size_t batch_bytes;      /**< rows are given to the writer at this much; 0 = 1 MiB */
+    size_t batch_bytes;      /**< rows become a batch at this much; 0 = 1 MiB */
+    size_t spill_bytes;      /**< batches go through the writer at this much; 0 = 8 MiB */
     int64_t row_group_rows;  /**< 0 = 1 Mi */
     int64_t row_group_bytes; /**< 0 = 64 MiB */
 };

@@ -72,6 +72,18 @@ int64_t mill_rows_count(const struct mill_rows *r)
     return r->cells[0].n;
 }
 
+size_t mill_rows_bytes(const struct mill_rows *r)
+{
+    int64_t n = 0;
+
+    for (uint32_t i = 0; i < r->shape->n_cols; i++) {
+        const struct mill_cells *cells = &r->cells[i];
+        n += cells->data.capacity_bytes + cells->offsets.capacity_bytes +
+             cells->bits.buffer.capacity_bytes + cells->valid.buffer.capacity_bytes;
+    }
+    return (size_t)n;
+}
+
 static int32_t rows_offset(const struct mill_cells *cells, int64_t i)
 {
     int32_t v = 0;

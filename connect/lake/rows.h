@@ -33,6 +33,8 @@ enum mill_code mill_rows_init(struct mill_rows *r, struct mill_shape *shape,
 void mill_rows_release(struct mill_rows *r);
 /** @brief Whole rows. */
 int64_t mill_rows_count(const struct mill_rows *r);
+/** @brief Memory of all their buffers, bytes. */
+size_t mill_rows_bytes(const struct mill_rows *r);
 /** @brief Take a failed row back: keep n rows of every column. */
 void mill_rows_truncate(struct mill_rows *r, int64_t n);
 /** @brief Move all rows into an Arrow batch; the rows are empty afterwards.

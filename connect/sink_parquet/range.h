@@ -121,7 +121,8 @@ struct sink {
     size_t n_topics;
     struct sink_part **parts;
     size_t n_parts, last_part;
-    size_t held; /**< bytes in all parts */
+    size_t held;   /**< bytes in all parts */
+    size_t budget; /**< that they may take: the memory option less what is read ahead or encoded */
     /* One outage at a time is enough: after a fault nothing outside is tried before retry_ms. */
     int64_t retry_ms;
     unsigned faults;

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 
 enum {
+    SINK_PREFETCH_MAX = 256 << 20,
+    SINK_ENCODING_MAX = 64 << 20,
     SINK_POLL_MS = 5000 /**< longest that on_poll rolls before it lets the consumer be polled */
 };
 
@@ -58,7 +60,9 @@ static const struct mill_opt sink_opts[] = {
      .def = "128MiB",
      .min = 1,
      .max = UINT64_C(1) << 40,
-     .help = "memory of all ranges; the largest ends at it"},
+     .help =
+         "memory of all ranges and, a quarter, of what is read ahead; the largest range ends at "
+         "it. The process takes about 60 MB beside it"},
     {.name = "row-group-bytes",
      .type = MILL_OPT_BYTES,
      .off = SINK_OFF(row_group_bytes),
@@ -132,6 +136,22 @@ static const struct mill_metric sink_metrics[] = {
     {0},
 };
 
+/* Of the memory option: librdkafka holds records too. */
+static uint64_t sink_prefetch(const void *conf)
+{
+    uint64_t quarter = ((const struct sink_conf *)conf)->memory_bytes / 4;
+
+    return quarter < SINK_PREFETCH_MAX ? quarter : SINK_PREFETCH_MAX;
+}
+
+/* Of it: pages, dictionaries and compressed columns of the one file that is being encoded. */
+static uint64_t sink_encoding(const struct sink_conf *conf)
+{
+    uint64_t eighth = conf->memory_bytes / 8;
+
+    return eighth < SINK_ENCODING_MAX ? eighth : SINK_ENCODING_MAX;
+}
+
 static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
 {
     const struct sink_conf *conf = mill_conf(ctx);
@@ -141,6 +161,8 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
     s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
+    s->budget = (size_t)(conf->memory_bytes - sink_prefetch(conf) - sink_encoding(conf));
+    s->lake.spill_bytes = s->budget / 3;
     if (!rc)
         rc = mill_raw_shape(&s->raw_shape, false, err);
     if (!rc)
@@ -217,7 +239,7 @@ static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
     }
     if (p->state != SINK_OPEN)
         return sink_advance(ctx, p, err);
-    return s->held > conf->memory_bytes ? sink_shrink(ctx, err) : MILL_DONE;
+    return s->held > s->budget ? sink_shrink(ctx, err) : MILL_DONE;
 }
 
 /** Is the partition able to take this record now? DONE = yes, LATER, STOP. */
@@ -243,10 +265,10 @@ static enum mill_verdict sink_may_take(struct mill_ctx *ctx, struct sink_part *p
     if (p->state != SINK_OPEN)
         return MILL_LATER;
     /* Over the budget with nothing that could be written out: whoever adds waits. */
-    if (s->held > conf->memory_bytes && !p->redo) {
+    if (s->held > s->budget && !p->redo) {
         if (sink_shrink(ctx, err) != MILL_DONE)
             return MILL_STOP;
-        if (s->held > conf->memory_bytes)
+        if (s->held > s->budget)
             return MILL_LATER;
     }
     return MILL_DONE;
@@ -334,6 +356,7 @@ static void sink_on_revoke(struct mill_ctx *ctx, const char *topic, int32_t part
 }
 
 static const struct mill_sink sink_hooks = {
+    .prefetch = sink_prefetch,
     .on_assign = sink_on_assign,
     .on_revoke = sink_on_revoke,
 };

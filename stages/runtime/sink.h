@@ -22,6 +22,9 @@ struct mill_position {
 };
 
 struct mill_sink {
+    /** @brief Bytes that records read ahead may take, all partitions together; NULL = as in other
+     *  stages. */
+    uint64_t (*prefetch)(const void *conf);
     /** @param start in: where the runtime would begin (committed offset, else log start); out:
      * where to begin. MILL_DONE, or MILL_STOP with err. */
     enum mill_verdict (*on_assign)(struct mill_ctx *ctx, const struct mill_position *at,

@@ -2,15 +2,13 @@
  * read a batch of messages, decode, call the provider with the same dispatcher, commit the offsets.
  * No transactions, no INTENT, no OUTCOME, no status: a crash sends a batch twice. Ends on SIGTERM.
  */
+#include "bench_kafka.h"
+
 #include "avro/codec.h"
 #include "avro/registry.h"
 #include "avro/wire.h"
 #include "base/clock.h"
 #include "send/dispatch.h"
-#include <librdkafka/rdkafka.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { BATCH_MOST = 4096 };
 
@@ -26,20 +24,6 @@ struct bare {
     size_t n, settled, refused;
 };
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int sig)
-{
-    (void)sig;
-    stop = 1;
-}
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "bare_send: %s: %s\n", what, why);
-    exit(1);
-}
-
 static const char *forbids(void *arg, struct send_job *job)
 {
     (void)arg, (void)job;
@@ -53,36 +37,6 @@ static void settled(void *arg, struct send_job *job)
     b->settled++;
     b->refused += job->answer.outcome != MILL_OUTCOME_ACCEPTED;
     send_job_release(job);
-}
-
-static void open_consumer(struct bare *b, char **argv)
-{
-    const char *const props[][2] = {
-        {"bootstrap.servers", argv[1]},
-        {"group.id", argv[4]},
-        {"partition.assignment.strategy", "range"},
-        {"session.timeout.ms", "10000"},
-        {"enable.auto.commit", "false"},
-        {"enable.auto.offset.store", "false"},
-        {"auto.offset.reset", "earliest"},
-        {"isolation.level", "read_committed"},
-        {"fetch.queue.backoff.ms", "10"},
-    };
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    char text[512];
-
-    for (size_t i = 0; i < sizeof props / sizeof props[0]; i++)
-        if (rd_kafka_conf_set(conf, props[i][0], props[i][1], text, sizeof text))
-            die(props[i][0], text);
-    b->consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (!b->consumer)
-        die("consumer", text);
-    rd_kafka_poll_set_consumer(b->consumer);
-    rd_kafka_topic_partition_list_add(topics, argv[3], RD_KAFKA_PARTITION_UA);
-    if (rd_kafka_subscribe(b->consumer, topics))
-        die("subscribe", argv[3]);
-    rd_kafka_topic_partition_list_destroy(topics);
 }
 
 static void open_calls(struct bare *b, char **argv)
@@ -108,7 +62,7 @@ static void open_calls(struct bare *b, char **argv)
         mill_registry_latest(r, subject, &id, &json, &err) ||
         mill_codec_new(&b->codec, &mill_message_desc, &err) ||
         mill_codec_learn(b->codec, id, json, &err) || send_dispatch_new(&b->dispatch, &conf, &err))
-        die(err.where, err.text);
+        bench_die(err.where, err.text);
     mill_registry_free(r);
     b->account = (struct mill_account){.url = argv[5], .secret = "SG.bench"};
     b->route.provider = mill_provider_find(MILL_STR("sendgrid"));
@@ -125,7 +79,7 @@ static void collect(struct bare *b, size_t most)
         if (!m)
             return;
         if (m->err)
-            die("consume", rd_kafka_message_errstr(m));
+            bench_die("consume", rd_kafka_message_errstr(m));
         b->in[b->n++] = m;
         wait_ms = 0;
     }
@@ -144,7 +98,7 @@ static void call_all(struct bare *b)
             mill_frame_split((struct mill_str){b->in[i]->payload, b->in[i]->len}, &id, &body,
                              &err) ||
             mill_codec_decode(b->codec, id, body, &b->mem, m, &err))
-            die("decode", err.text);
+            bench_die("decode", err.text);
         b->jobs[i] = (struct send_job){.msg = m, .route = &b->route, .intent_ms = mill_tick_ms()};
         send_dispatch_push(b->dispatch, &b->jobs[i]);
     }
@@ -157,29 +111,31 @@ static void end_batch(struct bare *b)
     for (size_t i = 0; i < b->n; i++) {
         rd_kafka_error_t *e = rd_kafka_offset_store_message(b->in[i]);
         if (e)
-            die("offset", rd_kafka_error_string(e));
+            bench_die("offset", rd_kafka_error_string(e));
         rd_kafka_message_destroy(b->in[i]);
     }
     if (rd_kafka_commit(b->consumer, NULL, 0))
-        die("commit", "failed");
+        bench_die("commit", "failed");
     mill_arena_reset(&b->mem);
     b->n = b->settled = 0;
 }
 
 int main(int argc, char **argv)
 {
+    static const char *const none[][2] = {{NULL, NULL}};
     static struct bare b;
     size_t batch;
 
     if (argc != 8)
-        die("usage", "BROKERS REGISTRY IN GROUP URL CONCURRENCY BATCH");
+        bench_die("usage", "BROKERS REGISTRY IN GROUP URL CONCURRENCY BATCH");
     batch = strtoul(argv[7], NULL, 10);
     if (batch < 1 || batch > BATCH_MOST)
-        die("BATCH", "1 to 4096");
-    signal(SIGTERM, on_signal);
+        bench_die("BATCH", "1 to 4096");
+    signal(SIGTERM, bench_on_signal);
     open_calls(&b, argv);
-    open_consumer(&b, argv);
-    while (!stop) {
+    b.consumer = bench_consumer(argv[1], argv[4], none);
+    bench_subscribe(b.consumer, argv[3]);
+    while (!bench_stop) {
         collect(&b, batch);
         if (!b.n)
             continue;

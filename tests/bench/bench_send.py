@@ -11,9 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_stack import cpu_s, instance, peak_mb, report, say
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from bench_stack import Kafka, instance, report, say
 import requests
 
 PAIRS, PARTITIONS, LATENCY_MS, GATE = 3, 4, 50, 2000
@@ -51,63 +49,30 @@ class Provider:
 class Bench:
     def __init__(self, tree: Path, env: dict[str, str], records: int, provider: Provider):
         self.tree, self.env, self.records, self.provider = tree, env, records, provider
-        self.admin = AdminClient({"bootstrap.servers": env["BROKERS"]})
+        self.kafka = Kafka(env)
         self.number = itertools.count(int(time.time()))
         described = json.loads(subprocess.run([tree / "bin/mill-send", "--describe"], check=True,
                                               capture_output=True, text=True).stdout)
         self.default = {o["name"]: o.get("default") for o in described["options"]}
 
     def create(self, *topics: str, config: dict | None = None) -> None:
-        new = [NewTopic(t, PARTITIONS, 1, config=config or {}) for t in topics]
-        for done in self.admin.create_topics(new).values():
-            done.result(30)
+        self.kafka.create(*topics, partitions=PARTITIONS, config=config)
 
     def load(self) -> None:
-        if IN in self.admin.list_topics(timeout=10).topics:  # an instance kept from before
-            self.admin.delete_topics([IN])[IN].result(30)
-            time.sleep(2)
-        self.create(IN)
+        self.kafka.create_anew(IN, PARTITIONS)
         subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"], self.env["REGISTRY"], IN,
                         str(self.records), "messages"], check=True)
 
     def watch(self, group: str, command: list) -> dict[str, float]:
-        """Runs until the group has committed the whole input; the rate counts from the first commit
-        seen. Every message must have been called once."""
+        """Every message must have been called once."""
         self.provider.forget()
-        process = subprocess.Popen(command, env={**os.environ, "MILL_SEND_SENDGRID_KEY": "SG.bench"})
-        consumer = Consumer({"bootstrap.servers": self.env["BROKERS"], "group.id": group,
-                             "isolation.level": "read_uncommitted"})
-        parts = [TopicPartition(IN, p) for p in range(PARTITIONS)]
-        first, begun = None, time.monotonic()
-        try:
-            while True:
-                try:
-                    done = sum(max(p.offset, 0) for p in consumer.committed(parts, 10))
-                except KafkaException:
-                    done = 0
-                now = time.monotonic()
-                if first is None and done:
-                    first = (now, done, cpu_s(process.pid))
-                if done >= self.records:
-                    break
-                if process.poll() is not None or now - begun > LIMIT_S:
-                    raise SystemExit(f"bench: {command[0]} ended or hangs at {done} messages")
-                time.sleep(0.05)
-            mails, seconds = done - first[1], now - first[0]
-            cpu, rss = cpu_s(process.pid) - first[2], peak_mb(process.pid)
-        finally:
-            consumer.close()
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        seen = self.kafka.watch(group, IN, PARTITIONS, self.records, command, LIMIT_S,
+                                {**os.environ, "MILL_SEND_SENDGRID_KEY": "SG.bench"})
         calls = self.provider.calls()
         if len(calls) != self.records or set(calls.values()) != {1}:
             raise SystemExit(f"bench: {len(calls)} of {self.records} called, "
                              f"{sum(n > 1 for n in calls.values())} of them twice")
-        return {"rate": mails / seconds, "cpu_us": cpu / mails * 1e6, "rss": rss}
+        return seen
 
     def bare(self) -> dict[str, float]:
         group = f"bench-bare{next(self.number)}"

@@ -6,9 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench_stack import cpu_s, instance, peak_mb, report, say
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from bench_stack import Kafka, instance, report, say
 
 PAIRS, PARTITIONS, GATE = 3, 4, 0.5
 IN, LIMIT_S = "bench.requests", 300
@@ -17,7 +15,7 @@ IN, LIMIT_S = "bench.requests", 300
 class Bench:
     def __init__(self, tree: Path, env: dict[str, str], records: int):
         self.tree, self.env, self.records = tree, env, records
-        self.admin = AdminClient({"bootstrap.servers": env["BROKERS"]})
+        self.kafka = Kafka(env)
         self.number = itertools.count(int(time.time()))
         options = json.loads(subprocess.run([tree / "bin/mill-validate", "--describe"], check=True,
                                             capture_output=True, text=True).stdout)["options"]
@@ -26,54 +24,15 @@ class Bench:
         self.commit = [str(default["batch-records"]), str(default["batch-ms"]).removesuffix("ms")]
 
     def create(self, *topics: str) -> None:
-        new = [NewTopic(t, PARTITIONS, 1) for t in topics]
-        for done in self.admin.create_topics(new).values():
-            done.result(30)
+        self.kafka.create(*topics, partitions=PARTITIONS)
 
     def load(self) -> None:
-        if IN in self.admin.list_topics(timeout=10).topics:  # an instance kept from before
-            self.admin.delete_topics([IN])[IN].result(30)
-            time.sleep(2)
-        self.create(IN)
+        self.kafka.create_anew(IN, PARTITIONS)
         subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"], self.env["REGISTRY"], IN,
                         str(self.records)], check=True)
 
     def watch(self, group: str, command: list) -> dict[str, float]:
-        """Runs until the group has committed the whole input; the rate counts from the first commit
-        seen, so that start and join of the group are not in it."""
-        process = subprocess.Popen(command)
-        # Uncommitted: a read_committed look at offsets waits while a transaction holds some.
-        consumer = Consumer({"bootstrap.servers": self.env["BROKERS"], "group.id": group,
-                             "isolation.level": "read_uncommitted"})
-        parts = [TopicPartition(IN, p) for p in range(PARTITIONS)]
-        first = None
-        begun = time.monotonic()
-        try:
-            while True:
-                try:
-                    done = sum(max(p.offset, 0) for p in consumer.committed(parts, 10))
-                except KafkaException:
-                    done = 0
-                now = time.monotonic()
-                if first is None and done:
-                    first = (now, done, cpu_s(process.pid))
-                if done >= self.records:
-                    break
-                if process.poll() is not None or now - begun > LIMIT_S:
-                    raise SystemExit(f"bench: {command[0]} ended or hangs at {done} records")
-                time.sleep(0.02)
-            rows, seconds = done - first[1], now - first[0]
-            cpu = cpu_s(process.pid) - first[2]
-            return {"rate": rows / seconds, "cpu": cpu, "cpu_rate": rows / cpu,
-                    "rss": peak_mb(process.pid)}
-        finally:
-            consumer.close()
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        return self.kafka.watch(group, IN, PARTITIONS, self.records, command, LIMIT_S)
 
     def bare(self) -> dict[str, float]:
         n = next(self.number)

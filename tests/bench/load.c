@@ -1,22 +1,16 @@
-/* load BROKERS REGISTRY TOPIC COUNT [messages]: fills a topic with requests of about 400 bytes, as
- * a foreign producer would write them: id and key, no fingerprint. Or with the messages that
- * validate would make of them. */
+/* load BROKERS REGISTRY TOPIC COUNT [messages|events [DAYS]]: fills a topic with requests of about
+ * 400 bytes, as a foreign producer would write them: id and key, no fingerprint. Or with the
+ * messages that validate would make of them, or with events of the last DAYS days (bench_event.h).
+ */
+#include "bench_event.h"
+#include "bench_kafka.h"
 #include "bench_records.h"
 
 #include "avro/codec.h"
 #include "avro/registry.h"
 #include "base/clock.h"
-#include <librdkafka/rdkafka.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 static long failed;
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "load: %s: %s\n", what, why);
-    exit(1);
-}
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
@@ -27,21 +21,19 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 static rd_kafka_t *producer(const char *brokers)
 {
     const char *const props[][2] = {
-        {"bootstrap.servers", brokers}, {"enable.idempotence", "true"},
-        {"compression.type", "lz4"},    {"linger.ms", "20"},
-        {"partitioner", "murmur2"},     {"queue.buffering.max.messages", "500000"},
+        {"bootstrap.servers", brokers},
+        {"enable.idempotence", "true"},
+        {"compression.type", "lz4"},
+        {"linger.ms", "20"},
+        {"partitioner", "murmur2"},
+        {"queue.buffering.max.messages", "500000"},
+        {NULL, NULL},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char text[512];
 
-    for (size_t i = 0; i < sizeof props / sizeof props[0]; i++)
-        if (rd_kafka_conf_set(conf, props[i][0], props[i][1], text, sizeof text))
-            die(props[i][0], text);
+    bench_set(conf, props);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (!rk)
-        die("producer", text);
-    return rk;
+    return bench_client(RD_KAFKA_PRODUCER, conf);
 }
 
 static int32_t register_schema(const char *url, const char *topic, const char *avsc)
@@ -54,7 +46,7 @@ static int32_t register_schema(const char *url, const char *topic, const char *a
     snprintf(subject, sizeof subject, "%s-value", topic);
     if (mill_registry_new(&r, url, 10000, &err) ||
         mill_registry_register(r, subject, mill_str(avsc), &id, &err))
-        die(err.where, err.text);
+        bench_die(err.where, err.text);
     mill_registry_free(r);
     return id;
 }
@@ -65,7 +57,12 @@ struct load {
     struct mill_codec *codec;
     struct mill_buf body;
     int32_t id, partitions;
+    uint64_t random;
+    int64_t now_us;
+    unsigned days;
 };
+
+enum load_kind { LOAD_REQUESTS, LOAD_MESSAGES, LOAD_EVENTS };
 
 /* To the partition of the request: what is before the key's first slash. */
 static void send_one(struct load *l, const void *value, const char *key)
@@ -75,11 +72,11 @@ static void send_one(struct load *l, const void *value, const char *key)
 
     mill_buf_reset(&l->body);
     if (!mill_frame_add(&l->body, l->id) || mill_codec_encode(l->codec, value, &l->body, NULL))
-        die("encode", "failed");
+        bench_die("encode", "failed");
     while (rd_kafka_produce(l->topic, to, RD_KAFKA_MSG_F_COPY, l->body.p, l->body.n, key,
                             strlen(key), NULL)) {
         if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-            die("produce", rd_kafka_err2str(rd_kafka_last_error()));
+            bench_die("produce", rd_kafka_err2str(rd_kafka_last_error()));
         rd_kafka_poll(l->rk, 10);
     }
     rd_kafka_poll(l->rk, 0);
@@ -118,51 +115,56 @@ static void send_message(struct load *l, const char *id)
     send_one(l, &m, key);
 }
 
-static int32_t partitions_of(rd_kafka_t *rk, rd_kafka_topic_t *t)
+static void send_event(struct load *l, uint64_t n)
 {
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_resp_err_t e = rd_kafka_metadata(rk, 0, t, &md, 10000);
-    int32_t n;
+    static struct bench_event_row row;
 
-    if (e || md->topic_cnt != 1 || md->topics[0].partition_cnt < 1)
-        die("metadata", rd_kafka_err2str(e));
-    n = md->topics[0].partition_cnt;
-    rd_kafka_metadata_destroy(md);
-    return n;
+    bench_event_make(&row, n, &l->random, l->now_us, l->days);
+    send_one(l, &row.event, row.message);
 }
 
-static void send_all(struct load *l, long count, bool messages)
+static void send_all(struct load *l, long count, enum load_kind kind)
 {
     char id[64];
 
     for (long i = 0; i < count; i++) {
         snprintf(id, sizeof id, "01930c2f-7a4e-7c11-9b5e-%012lx", (unsigned long)i);
-        if (messages)
+        if (kind == LOAD_EVENTS)
+            send_event(l, (uint64_t)i);
+        else if (kind == LOAD_MESSAGES)
             send_message(l, id);
         else
             send_request(l, id);
     }
     if (rd_kafka_flush(l->rk, 60000) || failed)
-        die("flush", "not all was delivered");
+        bench_die("flush", "not all was delivered");
     fprintf(stderr, "load: %ld records of %zu bytes\n", count, l->body.n);
 }
 
 int main(int argc, char **argv)
 {
-    struct load l = {0};
-    bool messages = argc == 6 && !strcmp(argv[5], "messages");
-    const struct mill_desc *desc = messages ? &mill_message_desc : &mill_request_desc;
+    static const struct mill_desc *const descs[] = {
+        [LOAD_REQUESTS] = &mill_request_desc,
+        [LOAD_MESSAGES] = &mill_message_desc,
+        [LOAD_EVENTS] = &bench_event_desc,
+    };
+    struct load l = {.random = 88172645463325252, .now_us = mill_now_us(), .days = 1};
+    enum load_kind kind = argc < 6                       ? LOAD_REQUESTS
+                          : !strcmp(argv[5], "messages") ? LOAD_MESSAGES
+                                                         : LOAD_EVENTS;
 
-    if (argc != 5 && !messages)
-        die("usage", "BROKERS REGISTRY TOPIC COUNT [messages]");
-    l.id = register_schema(argv[2], argv[3], desc->avsc);
+    if (argc < 5 || argc > 7 || (kind == LOAD_EVENTS && strcmp(argv[5], "events")))
+        bench_die("usage", "BROKERS REGISTRY TOPIC COUNT [messages|events [DAYS]]");
+    if (argc == 7)
+        l.days = (unsigned)strtoul(argv[6], NULL, 10);
+    l.id = register_schema(argv[2], argv[3], descs[kind]->avsc);
     l.rk = producer(argv[1]);
     l.topic = rd_kafka_topic_new(l.rk, argv[3], NULL);
-    l.partitions = partitions_of(l.rk, l.topic);
-    if (mill_codec_new(&l.codec, desc, NULL))
-        die("codec", "cannot be made");
+    l.partitions = bench_partitions(l.rk, argv[3]);
+    if (mill_codec_new(&l.codec, descs[kind], NULL))
+        bench_die("codec", "cannot be made");
     mill_buf_init(&l.body, 1 << 16);
-    send_all(&l, strtol(argv[4], NULL, 10), messages);
+    send_all(&l, strtol(argv[4], NULL, 10), kind);
     mill_buf_release(&l.body);
     mill_codec_free(l.codec);
     rd_kafka_topic_destroy(l.topic);

@@ -91,7 +91,7 @@ static void test_lost_rows(void **state)
 {
     const struct mill_parquet *real = NULL;
     struct mill_parquet lib;
-    struct mill_lake_conf conf = {.lib = &lib, .batch_bytes = 1};
+    struct mill_lake_conf conf = {.lib = &lib, .batch_bytes = 1, .spill_bytes = 1};
     struct mill_row_meta meta = {0};
     struct mill_str bytes = {0};
     struct mill_err err = {0};
@@ -112,10 +112,76 @@ static void test_lost_rows(void **state)
     release(&a);
 }
 
+static int opened;
+
+static int count_open(struct mill_pq **out, struct ArrowSchema *schema,
+                      const struct mill_pq_options *o, mill_pq_sink_fn sink, void *arg, char *err,
+                      size_t size)
+{
+    const struct mill_parquet *real = NULL;
+
+    opened++;
+    assert_int_equal(mill_parquet_load(NULL, &real, NULL), MILL_OK);
+    return real->open(out, schema, o, sink, arg, err, size);
+}
+
+static void add_raw(struct mill_lake_file *f, size_t bytes)
+{
+    static char value[1 << 16];
+    struct mill_row_meta meta = {0};
+    struct mill_err err = {0};
+
+    assert_int_equal(mill_raw_row(mill_lake_file_rows(f), &meta, (struct mill_str){value, bytes},
+                                  (struct mill_map){0}, MILL_STR("why"), &err),
+                     MILL_OK);
+    assert_int_equal(mill_lake_file_added(f, bytes, &err), MILL_OK);
+}
+
+/** A thousand open files take what their rows take: none has a writer before there is a spill of
+ *  rows in it, and what is held counts all that is kept. */
+static void test_many_files(void **state)
+{
+    enum { FILES = 1000, SPILL = 2 << 20, ROW = 1 << 16 };
+    static struct mill_lake_file *files[FILES];
+    const struct mill_parquet *real = NULL;
+    struct mill_parquet lib;
+    struct mill_lake_conf conf = {.lib = &lib, .spill_bytes = SPILL};
+    struct mill_shape *raw = NULL;
+    struct mill_str bytes = {0};
+    size_t held = 0, rows = 0;
+    struct mill_err err = {0};
+    (void)state;
+
+    assert_int_equal(mill_parquet_load(NULL, &real, &err), MILL_OK);
+    lib = *real;
+    lib.open = count_open;
+    assert_int_equal(mill_raw_shape(&raw, true, &err), MILL_OK);
+    for (size_t i = 0; i < FILES; i++) {
+        assert_int_equal(mill_lake_file_new(&files[i], &conf, raw, &err), MILL_OK);
+        add_raw(files[i], 100);
+        held += mill_lake_file_held(files[i]);
+    }
+    assert_int_equal(opened, 0);
+    assert_in_range(held, FILES * 100, FILES * 4096);
+    while (!opened) {
+        held = mill_lake_file_held(files[0]);
+        assert_in_range(held, rows, 2 * rows + (1 << 17)); /* buffers grow by doubling */
+        add_raw(files[0], ROW);
+        rows += ROW;
+    }
+    assert_in_range(rows, SPILL / 2, SPILL + (1 << 20));
+    assert_int_equal(mill_lake_file_finish(files[0], NULL, 0, &bytes, &err), MILL_OK);
+    assert_true(bytes.n > 0);
+    for (size_t i = 0; i < FILES; i++)
+        mill_lake_file_free(files[i]);
+    mill_shape_free(raw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation),
-                                       cmocka_unit_test(test_lost_rows)};
+                                       cmocka_unit_test(test_lost_rows),
+                                       cmocka_unit_test(test_many_files)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,13 @@
 #include <stdlib.h>
 
 enum { REGISTRY_MS = 5000, ADMIN_MS = 2000, CLOSE_MS = 15000, MEMBER_HASH_BYTES = 4 };
+/* Bounds of what is read ahead within a budget, bytes. */
+enum {
+    AHEAD_MIN = 1 << 20,
+    AHEAD_QUEUE_MAX = 64 << 20,
+    AHEAD_FETCH_MAX = 50 << 20,
+    AHEAD_PART_MAX = 1 << 20
+};
 
 /* ---- names ---- */
 
@@ -124,10 +131,43 @@ static enum mill_code setup_member(const struct mill_ctx *ctx, char *out, size_t
     return MILL_OK;
 }
 
+/** How much is read ahead. */
+struct setup_ahead {
+    char messages[16];              /**< of a partition */
+    char queue_kb[16];              /**< of all of them */
+    char fetch[16], part_fetch[16]; /**< one answer of a broker, and a partition's part in it */
+};
+
+/* A budget covers more than the queue: a record in it takes about as much again in librdkafka, and
+ * beside the queue stands one answer, as it came and unpacked. Measured with lz4 and records of 450
+ * bytes: a queue of 8 MiB and answers of 4 MiB took 42 to 54 MB, 16 and 4 MiB 61 to 64 MB; the
+ * usual 64 MiB and 50 MB took 75 to 100 MB. */
+static void setup_ahead(const struct mill_ctx *ctx, struct setup_ahead *a)
+{
+    bool little = ctx->spec->fetch_little;
+    uint64_t budget =
+        ctx->spec->sink && ctx->spec->sink->prefetch ? ctx->spec->sink->prefetch(ctx->conf) : 0;
+    uint64_t queue = budget / 4, fetch = budget / 8;
+
+    snprintf(a->messages, sizeof a->messages, "%s", little ? "1000" : "50000");
+    if (!budget) {
+        snprintf(a->queue_kb, sizeof a->queue_kb, "%s", little ? "512" : "65536");
+        snprintf(a->fetch, sizeof a->fetch, "52428800");
+        snprintf(a->part_fetch, sizeof a->part_fetch, "%s", little ? "32768" : "1048576");
+        return;
+    }
+    queue = queue < AHEAD_MIN ? AHEAD_MIN : queue > AHEAD_QUEUE_MAX ? AHEAD_QUEUE_MAX : queue;
+    fetch = fetch < AHEAD_MIN ? AHEAD_MIN : fetch > AHEAD_FETCH_MAX ? AHEAD_FETCH_MAX : fetch;
+    snprintf(a->queue_kb, sizeof a->queue_kb, "%llu", (unsigned long long)(queue >> 10));
+    snprintf(a->fetch, sizeof a->fetch, "%llu", (unsigned long long)fetch);
+    snprintf(a->part_fetch, sizeof a->part_fetch, "%llu",
+             (unsigned long long)(fetch < AHEAD_PART_MAX ? fetch : AHEAD_PART_MAX));
+}
+
 static rd_kafka_t *setup_consumer(struct mill_ctx *ctx, struct mill_err *err)
 {
     char member[sizeof ctx->client_id + 16];
-    bool little = ctx->spec->fetch_little;
+    struct setup_ahead ahead;
     const struct mill_prop props[] = {
         {"group.id", ctx->group},
         /* Static membership: a restart within the session does not rebalance. */
@@ -144,14 +184,16 @@ static rd_kafka_t *setup_consumer(struct mill_ctx *ctx, struct mill_err *err)
         /* The fetcher sleeps this long on a full prefetch queue; its default is 1 s. Measured with
          * librdkafka 2.8: 215k records/s at 20,000 queued, 267k/s at 100,000 (144 MB). */
         {"fetch.queue.backoff.ms", "10"},
-        {"queued.min.messages", little ? "1000" : "50000"},
-        {"queued.max.messages.kbytes", little ? "512" : "65536"},
-        {"max.partition.fetch.bytes", little ? "32768" : "1048576"},
+        {"queued.min.messages", ahead.messages},
+        {"queued.max.messages.kbytes", ahead.queue_kb},
+        {"fetch.max.bytes", ahead.fetch},
+        {"max.partition.fetch.bytes", ahead.part_fetch},
         {NULL, NULL},
     };
     rd_kafka_conf_t *rc = NULL;
     rd_kafka_t *rk;
 
+    setup_ahead(ctx, &ahead);
     if (!setup_member(ctx, member, sizeof member, err))
         rc = mill_rd_conf(RD_KAFKA_CONSUMER, &ctx->kafka, props, err);
     if (!rc)
