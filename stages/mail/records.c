@@ -166,6 +166,7 @@ static const struct mill_field ledger_fields[] = {
     ROW(mill_ledger, metadata, MILL_STRING_MAP),
     ROW(mill_ledger, accepted_at, MILL_I64),
     ROW(mill_ledger, resend_id, MILL_STRING),
+    ROW(mill_ledger, held, MILL_OPT_I64), /* in a DOUBT */
     {0},
 };
 const struct mill_desc mill_ledger_desc = {

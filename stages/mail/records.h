@@ -123,6 +123,7 @@ struct mill_ledger {
     struct mill_map metadata;
     int64_t accepted_at;
     struct mill_str resend_id; /**< absent: the mail itself */
+    struct mill_opt_i64 held;  /**< in a DOUBT: redrives of the dead letter that was made of it */
 };
 extern const struct mill_desc mill_ledger_desc;
 

@@ -6,6 +6,11 @@
  * UNKNOWN is told once, and the message waits by the timer. When it comes back the ledger is read
  * up to its end. Evidence: it is done. A provider that detects duplicates is asked again within its
  * window. Else `hold` gives it to a person, and `resend` lets the next attempt go.
+ *
+ * A message may be there in several copies (a request that was posted twice, a replay). Each waits
+ * by itself, and the first that is held writes that into the ledger in the transaction of its dead
+ * letter: the others find it and end. So no copy ever goes while there is no letter. A letter that
+ * is redriven has been redriven once more than the ledger says, and is looked at anew.
  */
 #include "base/clock.h"
 #include "send/send.h"
@@ -76,6 +81,12 @@ static void doubt_policy(struct mill_ctx *ctx, struct send_job *job)
     }
 }
 
+bool send_doubt_held(const struct send_job *job)
+{
+    return job->view.held && job->view.held == job->view.open.attempt &&
+           send_redrives(job->in) <= job->view.held_redrives;
+}
+
 enum mill_code send_doubt_plan(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
     struct mill_table *ledger = mill_ctx_table(ctx, SEND_TABLE_LEDGER);
@@ -87,6 +98,10 @@ enum mill_code send_doubt_plan(struct mill_ctx *ctx, struct send_job *job, struc
         now_ms() + (wait_ms < BEHIND_MS ? wait_ms : BEHIND_MS) + MILL_TIMER_EARLY_MS;
     enum mill_code rc = MILL_OK;
 
+    if (send_doubt_held(job)) {
+        job->plan = SEND_DUPLICATE;
+        return MILL_OK;
+    }
     if (job->view.told < open->attempt && due_ms < behind_ms)
         due_ms = behind_ms;
     if (due_ms > now_ms() + MILL_TIMER_EARLY_MS) {
@@ -107,10 +122,22 @@ enum mill_code send_doubt_plan(struct mill_ctx *ctx, struct send_job *job, struc
     return rc;
 }
 
+static enum mill_code emit_doubt(struct mill_ctx *ctx, int32_t partition, struct mill_ledger doubt,
+                                 struct mill_err *err)
+{
+    char buf[MILL_LEDGER_KEY_MAX + 1];
+    struct mill_str key = mill_ledger_key(buf, doubt.message_id, doubt.attempt, "doubt");
+
+    doubt.kind = MILL_LEDGER_DOUBT;
+    doubt.outcome = MILL_OUTCOME_UNKNOWN;
+    doubt.provider_id = (struct mill_str){NULL, 0};
+    doubt.at = mill_now_us();
+    return send_emit_known(ctx, partition, key, &doubt, err);
+}
+
 enum mill_code send_emit_doubt(struct mill_ctx *ctx, int32_t partition,
                                const struct mill_ledger *open, struct mill_err *err)
 {
-    struct mill_ledger doubt = *open;
     const struct mill_status status = {
         .message_id = open->message_id,
         .request_id = open->request_id,
@@ -122,16 +149,28 @@ enum mill_code send_emit_doubt(struct mill_ctx *ctx, int32_t partition,
         .attempt = open->attempt,
         .at = mill_now_us(),
     };
-    char buf[MILL_LEDGER_KEY_MAX + 1];
-    struct mill_str key = mill_ledger_key(buf, open->message_id, open->attempt, "doubt");
-    enum mill_code rc = MILL_OK;
+    enum mill_code rc = emit_doubt(ctx, partition, *open, err);
 
-    doubt.kind = MILL_LEDGER_DOUBT;
-    doubt.outcome = MILL_OUTCOME_UNKNOWN;
-    doubt.provider_id = (struct mill_str){NULL, 0};
-    doubt.at = status.at;
-    rc = send_emit_known(ctx, partition, key, &doubt, err);
     return rc ? rc : mill_emit(ctx, SEND_OUT_STATUS, status.message_id, &status, err);
+}
+
+struct mill_ledger send_doubt_of(const struct send_job *job)
+{
+    struct mill_ledger doubt = send_ledger_of(job->msg);
+
+    doubt.attempt = job->view.open.attempt;
+    doubt.provider = job->view.open.provider;
+    doubt.resend_id = job->view.open.resend_id; /* whose attempt it was, whoever finds it */
+    return doubt;
+}
+
+enum mill_code send_emit_held(struct mill_ctx *ctx, const struct send_job *job,
+                              struct mill_err *err)
+{
+    struct mill_ledger doubt = send_doubt_of(job);
+
+    doubt.held = (struct mill_opt_i64){true, send_redrives(job->in)};
+    return emit_doubt(ctx, job->in->partition, doubt, err);
 }
 
 /** The walk over a partition's ledger: an attempt's doubt and evidence come before its INTENT. */

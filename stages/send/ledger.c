@@ -80,7 +80,19 @@ static bool fold_open(struct mill_ledger_view *view, const struct mill_ledger *r
     open->at = r->at;
     open->provider = r->provider;
     open->fingerprint = r->fingerprint;
-    return copy(mem, &open->provider) && copy(mem, &open->fingerprint);
+    open->resend_id = r->resend_id;
+    return copy(mem, &open->provider) && copy(mem, &open->fingerprint) &&
+           copy(mem, &open->resend_id);
+}
+
+static void fold_doubt(struct mill_ledger_view *view, const struct mill_ledger *r)
+{
+    if (r->attempt > view->told)
+        view->told = r->attempt;
+    if (r->held.has && r->attempt >= view->held) {
+        view->held = r->attempt;
+        view->held_redrives = r->held.v;
+    }
 }
 
 bool mill_ledger_fold(struct mill_ledger_view *view, const struct mill_ledger *r,
@@ -96,7 +108,7 @@ bool mill_ledger_fold(struct mill_ledger_view *view, const struct mill_ledger *r
     if (resend_id.n && !mill_str_eq(resend_id, r->resend_id))
         return true;
     if (r->kind == MILL_LEDGER_DOUBT) {
-        view->told = r->attempt > view->told ? r->attempt : view->told;
+        fold_doubt(view, r);
         return true;
     }
     if (is_open(r) && !fold_open(view, r, mem))

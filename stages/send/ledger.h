@@ -21,7 +21,7 @@ struct mill_ledger_open {
     size_t n;
     int64_t attempt; /**< the newest of them; the fields below but `since` are its */
     int64_t at;
-    struct mill_str provider, fingerprint;
+    struct mill_str provider, fingerprint, resend_id;
     int64_t since; /**< `at` of the oldest */
 };
 
@@ -31,6 +31,8 @@ struct mill_ledger_view {
     bool doubt; /**< open.n > 0 */
     struct mill_ledger_open open;
     int64_t told;             /**< newest attempt of which UNKNOWN was said; 0 = none */
+    int64_t held;             /**< newest attempt for which a dead letter was made; 0 = none */
+    int64_t held_redrives;    /**< how often that letter had been redriven */
     struct mill_ledger facts; /**< of the accepted attempt, else of the highest */
 };
 

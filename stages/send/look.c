@@ -17,6 +17,13 @@ struct mill_ledger send_deed_record(const struct send_deed *deed)
     };
 }
 
+int64_t send_redrives(const struct mill_record *in)
+{
+    int64_t n = 0;
+
+    return mill_str_i64(mill_header(in, "mill.redrives"), &n) && n > 0 ? n : 0;
+}
+
 enum mill_code send_plan_look(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err)
 {
     struct send_state *st = mill_state(ctx);

@@ -140,18 +140,32 @@ static enum mill_verdict refuse(struct mill_ctx *ctx, const struct send_job *job
     return MILL_REJECT;
 }
 
-/** Somebody's call is in doubt. UNKNOWN is said once: the ledger remembers that. */
-static enum mill_code conclude_doubt(struct mill_ctx *ctx, const struct send_job *job,
+/** Somebody's call is in doubt. UNKNOWN is said once: the ledger remembers that. Another copy in
+ * the same batch may have said it since this one was planned. */
+static enum mill_code conclude_doubt(struct mill_ctx *ctx, struct send_job *job,
                                      struct mill_err *err)
 {
-    struct mill_ledger open = send_ledger_of(job->msg);
-    enum mill_code rc = MILL_OK;
+    enum mill_code rc = send_plan_look(ctx, job, err);
 
-    open.attempt = job->view.open.attempt;
-    open.provider = job->view.open.provider;
-    if (job->view.told < open.attempt)
+    if (!rc && job->view.told < job->view.open.attempt) {
+        const struct mill_ledger open = send_doubt_of(job);
         rc = send_emit_doubt(ctx, job->in->partition, &open, err);
+    }
     return rc ? rc : send_later(ctx, job, job->due_ms, err);
+}
+
+/** For a person to decide: one dead letter, however many copies there are. */
+static enum mill_verdict conclude_hold(struct mill_ctx *ctx, struct send_job *job,
+                                       struct mill_err *err)
+{
+    if (send_plan_look(ctx, job, err))
+        return MILL_STOP;
+    if (send_doubt_held(job)) /* by another copy in the same batch */
+        return MILL_DONE;
+    if (send_emit_held(ctx, job, err))
+        return MILL_STOP;
+    return refuse(ctx, job, MILL_STATE_HELD, "unknown",
+                  "a call was begun, and nothing has come that tells how it ended", err);
 }
 
 /** The id is somebody else's: what is said must not stand over that mail's own state. */
@@ -175,7 +189,7 @@ static enum mill_verdict conclude_conflict(struct mill_ctx *ctx, const struct se
                   "its id was sent with other content", err);
 }
 
-enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send_job *job,
+enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, struct send_job *job,
                                          struct mill_err *err)
 {
     switch (job->plan) {
@@ -200,8 +214,7 @@ enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send
     case SEND_DOUBT:
         return conclude_doubt(ctx, job, err) ? MILL_STOP : MILL_DONE;
     case SEND_HOLD:
-        return refuse(ctx, job, MILL_STATE_HELD, "unknown",
-                      "a call was begun, and nothing has come that tells how it ended", err);
+        return conclude_hold(ctx, job, err);
     case SEND_REFUSED:
         return refuse(ctx, job, MILL_STATE_FAILED, "permanent",
                       "a provider has refused it for good: redrive or resend it", err);

@@ -85,11 +85,9 @@ static enum mill_code plan_call(struct send_state *st, struct send_job *job, str
 static bool refused_for_good(const struct send_job *job)
 {
     const struct mill_ledger *last = &job->view.facts;
-    int64_t redrives = 0;
 
     return last->kind == MILL_LEDGER_OUTCOME && last->outcome == MILL_OUTCOME_PERMANENT &&
-           !differs(last->fingerprint, job->msg->fingerprint) &&
-           !(mill_str_i64(mill_header(job->in, "mill.redrives"), &redrives) && redrives > 0);
+           !differs(last->fingerprint, job->msg->fingerprint) && !send_redrives(job->in);
 }
 
 /** What the ledger says: SEND_CALL when it has nothing against a call. */

@@ -70,6 +70,8 @@ void send_batch_drop(struct send_state *st);
  *  @return MILL_OK (job->plan says what); MILL_E_STATE, MILL_E_IO: the ledger cannot be read */
 enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job,
                              struct mill_err *err) MILL_NODISCARD;
+/** @brief How often the record was taken out of the dead letters. */
+int64_t send_redrives(const struct mill_record *in);
 /** @brief Read what the ledger and this life know of the job's message into job->view. */
 enum mill_code send_plan_look(struct mill_ctx *ctx, struct send_job *job,
                               struct mill_err *err) MILL_NODISCARD;
@@ -85,6 +87,15 @@ int64_t send_doubt_due(struct mill_ctx *ctx, const struct mill_ledger_open *open
  *  @param open the attempt's own record, or as much of it as is known */
 enum mill_code send_emit_doubt(struct mill_ctx *ctx, int32_t partition,
                                const struct mill_ledger *open, struct mill_err *err) MILL_NODISCARD;
+/** @brief What is known of the attempt in doubt (job->view), to be said of it.
+ *  @own borrowed from job */
+struct mill_ledger send_doubt_of(const struct send_job *job);
+/** @brief Was a dead letter made of the attempt in doubt (job->view), and this is not that letter,
+ *  redriven? */
+bool send_doubt_held(const struct send_job *job);
+/** @brief Say so in the ledger, in the transaction of that letter. */
+enum mill_code send_emit_held(struct mill_ctx *ctx, const struct send_job *job,
+                              struct mill_err *err) MILL_NODISCARD;
 /** @brief The stage's on_assigned: every open INTENT of another life is in doubt from now on,
  *  whether its message's record comes again or not. */
 enum mill_code send_doubt_assigned(struct mill_ctx *ctx, int32_t partition, struct mill_err *err);
@@ -152,7 +163,7 @@ enum mill_code send_later(struct mill_ctx *ctx, const struct send_job *job, int6
 enum mill_code send_round(struct mill_ctx *ctx, const struct send_job *job, int64_t wait_ms,
                           struct mill_err *err) MILL_NODISCARD;
 /** @brief A record that is not called: emit what there is to say. @return its verdict */
-enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, const struct send_job *job,
+enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, struct send_job *job,
                                          struct mill_err *err);
 /** @brief A job with an answer: outcome, status. @return its verdict, and err for it */
 enum mill_verdict send_conclude(struct mill_ctx *ctx, struct send_job *job, struct mill_err *err);

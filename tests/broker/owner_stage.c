@@ -1,5 +1,6 @@
 /* A stage like send: announces a note (transaction A), calls later, writes what came of it (B).
- * Whose call it was is the text: its process id. */
+ * Whose call it was is the text: its process id. "slow" takes a while, "bad" ends as a failure,
+ * "later" goes to wait as well, and "aside" is concluded without a call. */
 #include "base/clock.h"
 #include "loop_stage.h"
 
@@ -51,6 +52,10 @@ static enum mill_verdict owner_on_record(struct mill_ctx *ctx, const struct mill
     struct owner_state *s = mill_state(ctx);
     const struct note *note = in->value;
 
+    if (mill_str_is(note->text, "aside")) {
+        const struct note said = {mill_str(s->name)};
+        return mill_emit(ctx, OUT_COPIES, in->key, &said, err) ? MILL_STOP : MILL_DONE;
+    }
     if (s->n == CALLS_MAX) {
         mill_fail(err, MILL_E_STATE, "owner", "too many at once");
         return MILL_STOP;
@@ -60,10 +65,24 @@ static enum mill_verdict owner_on_record(struct mill_ctx *ctx, const struct mill
     return MILL_PENDING;
 }
 
+static enum mill_verdict owner_conclude(struct mill_ctx *ctx, const struct mill_record *in,
+                                        struct mill_err *err)
+{
+    const struct owner_state *s = mill_state(ctx);
+    const struct note outcome = {mill_str(s->name)}, *note = in->value;
+
+    if (mill_emit(ctx, OUT_COPIES, in->key, &outcome, err) ||
+        (mill_str_is(note->text, "later") && mill_forward(ctx, "wait", 0, in, in->headers, err)))
+        return MILL_STOP;
+    if (!mill_str_is(note->text, "bad"))
+        return MILL_DONE;
+    mill_fail(err, MILL_E_DATA, "note", "is bad");
+    return MILL_REJECT;
+}
+
 static enum mill_verdict owner_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
 {
     struct owner_state *s = mill_state(ctx);
-    const struct note outcome = {mill_str(s->name)};
 
     for (size_t i = 0; i < s->n;) {
         struct owner_call c = s->calls[i];
@@ -73,9 +92,7 @@ static enum mill_verdict owner_on_poll(struct mill_ctx *ctx, int wait_ms, struct
         }
         s->calls[i] = s->calls[--s->n];
         mill_current(ctx, c.in);
-        mill_settle(ctx, c.in,
-                    mill_emit(ctx, OUT_COPIES, c.in->key, &outcome, err) ? MILL_STOP : MILL_DONE,
-                    err);
+        mill_settle(ctx, c.in, owner_conclude(ctx, c.in, err), err);
     }
     if (s->n)
         usleep((useconds_t)wait_ms * 1000);

@@ -15,7 +15,14 @@
 #include "lab.h"
 #include "loop_stage.h"
 
-enum { END_TXN = 26, TXN_OFFSET_COMMIT = 28, OFFSET_FETCH = 9, WAIT_MS = 20000, SEEN = 64 };
+enum {
+    ADD_PARTITIONS_TO_TXN = 24,
+    END_TXN = 26,
+    TXN_OFFSET_COMMIT = 28,
+    OFFSET_FETCH = 9,
+    WAIT_MS = 20000,
+    SEEN = 64
+};
 
 static struct lab lab;
 static struct lab_record got[SEEN];
@@ -45,6 +52,7 @@ static int setup_with(int retry_partitions)
     lab_topic(&lab, "copies", 4);
     lab_topic(&lab, "intents", 4);
     lab_topic(&lab, "failures", 4);
+    lab_topic(&lab, "wait", 1);
     return 0;
 }
 
@@ -239,6 +247,33 @@ static void who_has_lost_its_generation_writes_outcomes_as_evidence(void **state
     assert_int_equal(asked(END_TXN), 3);
 }
 
+/* Its records are still in their topics, for the new owner: one that is moved as well would be
+ * there twice, and twice more with each owner. Nothing of the refused B gets as far as the broker
+ * (the mock would show it), so that what is there was written without offsets. */
+static void who_has_lost_its_generation_moves_no_record(void **state)
+{
+    static const char *const keys[] = {"m1", "m2", "m3", "m4"};
+    static const char *const texts[] = {"slow", "bad", "later", "aside"};
+    pid_t pid;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        put("notes", 0, keys[i], texts[i]);
+    pid = lab_stage(&lab, "owner");
+    assert_true(wait_written("intents", "m1", pid)); /* A; its call takes a while */
+    for (int i = 0; i < 20; i++)
+        rd_kafka_mock_push_request_errors(lab.mock, ADD_PARTITIONS_TO_TXN, 1,
+                                          RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    rd_kafka_mock_push_request_errors(lab.mock, TXN_OFFSET_COMMIT, 1,
+                                      RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_TEMP);
+    for (size_t i = 0; i < 3; i++) /* what came of its calls */
+        assert_int_equal(written("copies", keys[i], pid, 3), 1);
+    assert_int_equal(written("copies", "m4", pid, 3), 0);
+    assert_int_equal(written("failures", "m2", 0, 0), 0);
+    assert_int_equal(written("wait", "m3", 0, 0), 0);
+}
+
 static void calls_are_finished_and_written_before_partitions_are_given_up(void **state)
 {
     pid_t one, two;
@@ -270,6 +305,7 @@ int main(int argc, char **argv)
         T(when_a_is_refused_nothing_is_called),
         T(b_is_written_again_without_a_second_a),
         T(who_has_lost_its_generation_writes_outcomes_as_evidence),
+        T(who_has_lost_its_generation_moves_no_record),
         T(calls_are_finished_and_written_before_partitions_are_given_up),
     };
 

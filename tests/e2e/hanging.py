@@ -13,7 +13,8 @@ import time
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-DESCRIBE_PRODUCERS, WRITE_TXN_MARKERS = 61, 27
+OFFSET_FETCH, WRITE_TXN_MARKERS, DESCRIBE_PRODUCERS = 9, 27, 61
+UNSTABLE_OFFSET_COMMIT = 88
 PREPARE_COMMIT, PREPARE_ABORT = 2, 3  # states in the log of the transaction coordinator
 LOOK_BACK_S = 300
 
@@ -45,8 +46,8 @@ class _Reader(io.BytesIO):
             if b < 0x80:
                 return n
 
-    def skip_text(self) -> None:
-        self.read(max(self.varint() - 1, 0))
+    def text(self) -> str:
+        return self.read(max(self.varint() - 1, 0)).decode()
 
 
 def _ask(brokers: str, api: int, version: int, body: bytes) -> _Reader:
@@ -66,10 +67,10 @@ def _open_transactions(brokers: str, topic: str, partition: int) -> list[tuple[i
         [_text(topic) + _list([struct.pack(">i", partition)]) + b"\0"]) + b"\0")
     a.take("i")
     a.varint()
-    a.skip_text()
+    a.text()
     a.varint()
     _, error = a.take("ih")
-    a.skip_text()
+    a.text()
     if error:
         raise RuntimeError(f"{topic}/{partition}: describe producers: error {error}")
     found = []
@@ -77,6 +78,29 @@ def _open_transactions(brokers: str, topic: str, partition: int) -> list[tuple[i
         producer, epoch, _, _, coordinator, start, _ = a.take("qiiqiqB")
         if start >= 0:
             found.append((producer, epoch, coordinator))
+    return found
+
+
+def unstable(brokers: str, group: str) -> set[tuple[str, int]]:
+    """Partitions of which the group's coordinator does not give the committed offset, as it waits
+    for the end of a transaction."""
+    every, stable, tags = b"\0", b"\1", b"\0"
+    a = _ask(brokers, OFFSET_FETCH, 7, _text(group) + every + stable + tags)
+    a.take("i")
+    found = set()
+    for _ in range(a.varint() - 1):
+        topic = a.text()
+        for _ in range(a.varint() - 1):
+            partition, _, _ = a.take("iqi")
+            a.text()
+            (error,) = a.take("h")
+            a.varint()
+            if error == UNSTABLE_OFFSET_COMMIT:
+                found.add((topic, partition))
+        a.varint()
+    (error,) = a.take("h")
+    if error:
+        raise RuntimeError(f"{group}: offset fetch: error {error}")
     return found
 
 
@@ -131,7 +155,7 @@ def _end(brokers: str, topic: str, partition: int, producer: int, epoch: int, co
     a.varint()
     a.take("q")
     a.varint()
-    a.skip_text()
+    a.text()
     a.varint()
     _, error = a.take("ih")
     if error:

@@ -6,7 +6,8 @@ from collections import Counter
 import lab
 from confluent_kafka import Consumer, TopicPartition
 
-TOPICS = ["mail.status", "mail.ledger", "mail.dlq", "mail.parked"]
+DELAY = [f"mail.delay.{tier}" for tier in ("1s", "10s", "1m", "10m", "1h", "1d")]
+TOPICS = ["mail.status", "mail.ledger", "mail.dlq", "mail.parked", *DELAY]
 # States after which nothing more is owed. UNKNOWN alone is none: it must be held in the DLQ.
 FINAL = {"SENT", "DELIVERED", "BOUNCED", "FAILED", "REJECTED", "EXPIRED", "CANCELLED", "SUPPRESSED",
          "DEAD_LETTER"}
@@ -26,6 +27,8 @@ class Account(threading.Thread):
         self.letters: dict[str, set[str]] = {}  # the same → "class" of its dead letters
         self.evidence: set[str] = set()
         self.unreasoned: list[str] = []         # dead letters that do not say why
+        self.holds = Counter()                  # (message, redrives) → letters of class unknown
+        self.waits = Counter()                  # message → records of it in the delay topics
         self.read = Counter()
         self.consumer = Consumer({
             "bootstrap.servers": lab.ENV["BROKERS"], "group.id": "faults-account",
@@ -52,8 +55,11 @@ class Account(threading.Thread):
                 return
             with self.lock:
                 self.letters.setdefault(key, set()).add(cls)
+                self.holds[key, h.get("mill.redrives", b"").decode()] += cls == "unknown"
                 if not cls or not h.get("__connect.errors.exception.message"):
                     self.unreasoned.append(key)
+        elif topic in DELAY:
+            self.waits[key] += 1
         elif topic == "mail.ledger":
             if key.endswith("/evidence"):
                 self.evidence.add(key.rsplit("/", 2)[0])
@@ -78,6 +84,11 @@ class Account(threading.Thread):
         """Accepted, and not yet in a final state."""
         with self.lock:
             return [i for i in accepted if not self.settled(i)]
+
+    def doubled(self) -> list[str]:
+        """Mails of which one hold gave more than one letter."""
+        with self.lock:
+            return [f"{i} × {n}, redriven {r} times" for (i, r), n in self.holds.items() if n > 1]
 
     def was_unknown(self, message_id: str) -> bool:
         states, letters = self.of(message_id)

@@ -167,6 +167,10 @@ def tell(run, book, account, sums) -> tuple[list[str], bool]:
             f"settled {total['settled']}")
     notes = [f"points that no record passed in time: {run.missed}; other answers to clients: "
              f"{dict(book.answers)}; cancelled {book.cancelled}; records read {dict(account.read)}"]
+    waits, doubled = account.waits, account.doubled()
+    notes += [f"letters of held mails: {sum(account.holds.values())} of "
+              f"{sum(n > 0 for n in account.holds.values())} holds; records in the delay topics: "
+              f"{sum(waits.values())} of {len(waits)} mails, most of one {max(waits.values(), default=0)}"]
     run.failed += run.catalogue.harm.sanitizers()[:20]
     notes += [f"FAILED: {f}" for f in run.failed]
     notes += [f"second call: {i} × {n} ({book.accepted.get(i)}): {account.of(i)}"
@@ -174,7 +178,8 @@ def tell(run, book, account, sums) -> tuple[list[str], bool]:
     notes += [f"lost: {i} ({book.accepted[i]}): {account.of(i)}" for i in sums.lost[:20]]
     notes += [f"one key, two ids: {s}" for s in book.split[:20]]
     notes += [f"a dead letter without a reason: {k}" for k in account.unreasoned[:20]]
-    ok = sums.ok() and not run.failed and not book.split and not account.unreasoned
+    notes += [f"letters of one hold: {i}" for i in doubled[:20]]
+    ok = sums.ok() and not (run.failed or book.split or account.unreasoned or doubled)
     return [*table(sums, run.struck), "", *notes, last], ok
 
 
@@ -195,6 +200,7 @@ def play(args, stack, seed: int) -> bool:
     import lab
     import load
     from harm import Harm
+    from remedy import Remedy
     lab.forget_calls()
     lab.behave(None)
     rate = float(os.environ.get("MILL_FAULTS_RATE", "60"))
@@ -208,6 +214,8 @@ def play(args, stack, seed: int) -> bool:
     faults.all = [f for f in faults.all if args.only in f.name]
     workers = load.start(book, rate, seed)
     run = Run(faults, book, account, time.monotonic() + args.minutes * 60)
+    remedy = Remedy(lab.ENV["BROKERS"], harm, run)
+    remedy.start()
     time.sleep(2)
     run.some(args.n) if args.shared else run.all(args.n)
     book.fault = "none"
@@ -215,10 +223,12 @@ def play(args, stack, seed: int) -> bool:
     load.end(workers)
     left = account.wait(book)
     watch.stop.set()
+    remedy.stop.set()
     account.stop.set()
     account.join(20)
     lines, ok = tell(run, book, account, accounts.Sums(book, account, lab.calls(), left))
-    lines.insert(-1, f"left hanging by the broker (KAFKA-20734), ended as it had decided: {watch.ended}")
+    lines.insert(-1, f"left hanging by the broker (KAFKA-20734), ended as it had decided: {watch.ended}; "
+                     f"restarts of the broker as it held offsets of no transaction: {remedy.done}")
     print("\n".join(lines), flush=True)
     if args.keep and not run.failed:
         keep(lines, f"MILL_SEED={seed} MILL_FAULTS_RATE={rate:.0f} tests/run faults {args.n}")

@@ -14,6 +14,10 @@
     STATUS("1", "HELD",                                                                            \
            "\"class\":\"unknown\",\"reason\":\"a call was begun, and nothing has come that tells " \
            "how it ended\",\"provider\":\"sendgrid\",")
+#define HELD_AT(redrives)                                                                          \
+    "ledger r-1/0/1/doubt {\"message_id\":\"r-1/0\",\"kind\":\"DOUBT\",\"attempt\":1,"             \
+    "\"provider\":\"sendgrid\",\"outcome\":\"UNKNOWN\",\"fingerprint\":\"f1\",\"at\":\"now\","     \
+    "\"request_id\":\"r-1\",\"tenant\":\"acme\",\"held\":" redrives "}\n"
 
 static int64_t ago(int64_t minutes)
 {
@@ -123,20 +127,104 @@ static struct mill_ctx *lost_and_back(struct mill_message *m)
     return ctx;
 }
 
+/** A copy that has been redriven so often comes. @param redrives NULL: never */
+static enum mill_verdict redriven(struct mill_ctx *ctx, const struct mill_message *m,
+                                  const char *redrives, struct mill_err *err)
+{
+    const struct mill_pair often = {MILL_STR("mill.redrives"), mill_str(redrives)};
+    struct mill_record in = fake_record(ctx, 0, "r-1/0", m);
+
+    if (redrives)
+        in.headers = (struct mill_map){&often, 1};
+    *err = (struct mill_err){0};
+    return fake_run(ctx, &in, err);
+}
+
+/** One dead letter for each time that it is held, however many copies there are. */
 static void held(void **state)
 {
+    static const struct {
+        const char *redrives;
+        enum mill_verdict want;
+        const char *emits;
+    } rows[] = {
+        {NULL, MILL_REJECT, HELD_AT("0") HELD},
+        {NULL, MILL_DONE, ""}, /* a second copy that waited; a replay */
+        {"0", MILL_DONE, ""},
+        {"1", MILL_REJECT, HELD_AT("1") HELD}, /* the letter, redriven: only evidence counts */
+        {"1", MILL_DONE, ""},
+        {NULL, MILL_DONE, ""},
+        {"no number", MILL_DONE, ""},
+        {"3", MILL_REJECT, HELD_AT("3") HELD},
+    };
     struct mill_message m;
     struct mill_ctx *ctx = lost_and_back(&m);
     struct mill_err err = {0};
 
     (void)state;
-    for (int i = 0; i < 2; i++) { /* again when it is redriven: only evidence counts */
-        assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
-        assert_string_equal(err.cls, "unknown");
-        expect(ctx, HELD);
-        fake_forget(ctx);
+    for (size_t i = 0; i < STAGE_ROWS(rows); i++) {
+        assert_int_equal(redriven(ctx, &m, rows[i].redrives, &err), rows[i].want);
+        if (rows[i].want == MILL_REJECT)
+            assert_string_equal(err.cls, "unknown");
+        expect(ctx, rows[i].emits);
+        commit(ctx);
     }
     assert_int_equal(calls(), 1);
+    fake_free(ctx);
+}
+
+/** Copies that come back in one batch: they were planned before the first of them was held. */
+static void held_in_one_batch(void **state)
+{
+    struct mill_message m;
+    struct mill_ctx *ctx = lost_and_back(&m);
+    struct mill_record in[3];
+    const struct mill_record *at[3] = {&in[0], &in[1], &in[2]};
+    enum mill_verdict v[3];
+    struct mill_err errs[3];
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        in[i] = fake_record(ctx, 0, "r-1/0", &m);
+    assert_int_equal(fake_batch(ctx, at, 3, v, errs), MILL_DONE);
+    assert_int_equal(v[0], MILL_REJECT);
+    assert_int_equal(v[1], MILL_DONE);
+    assert_int_equal(v[2], MILL_DONE);
+    expect(ctx, HELD_AT("0") HELD);
+    fake_free(ctx);
+}
+
+/** As the ledger alone tells it to another life; an older attempt's letter says nothing of a newer
+ *  one, and the mail's own copy knows whose attempt it was. */
+static void held_by_another_life(void **state)
+{
+    struct mill_ledger open = ledger(MILL_LEDGER_OUTCOME, MILL_OUTCOME_UNKNOWN), letter;
+    const struct mill_message m = message(TO("accept"));
+    struct mill_message resend = m;
+    struct mill_ctx *ctx = start(NULL, NULL);
+    struct mill_err err = {0};
+
+    (void)state;
+    open.at = ago(60);
+    letter = open;
+    letter.kind = MILL_LEDGER_DOUBT;
+    letter.held = (struct mill_opt_i64){true, 0};
+    fake_table_put(ctx, LEDGER, "r-1/0/1/send", &open);
+    fake_table_put(ctx, LEDGER, "r-1/0/1/doubt", &letter);
+    assert_int_equal(again(ctx, &m, &err), MILL_DONE);
+    assert_int_equal(fake_emits(ctx), 0);
+
+    open.attempt = 2;
+    open.resend_id = MILL_STR("again-1");
+    fake_table_put(ctx, LEDGER, "r-1/0/2/send", &open);
+    assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+    assert_true(mill_str_is(fake_emit(ctx, 0)->key, "r-1/0/2/doubt"));
+    commit(ctx);
+    resend.resend_id = open.resend_id;
+    resend.resend_at = (struct mill_opt_i64){true, mill_now_us()};
+    assert_int_equal(again(ctx, &resend, &err), MILL_DONE); /* that letter is there */
+    assert_int_equal(fake_emits(ctx), 0);
+    assert_int_equal(calls(), 0);
     fake_free(ctx);
 }
 
@@ -431,6 +519,8 @@ int main(void)
         cmocka_unit_test(told_late),
         cmocka_unit_test(told_on_assignment),
         cmocka_unit_test(held),
+        cmocka_unit_test(held_in_one_batch),
+        cmocka_unit_test(held_by_another_life),
         cmocka_unit_test(settled),
         cmocka_unit_test(settled_late),
         cmocka_unit_test(resent),

@@ -144,6 +144,7 @@ enum mill_code mill_forward(struct mill_ctx *ctx, const char *topic, int32_t par
         .value = in->raw,
         .headers = batch_headers(ctx, headers, &ok),
         .item = run_item_of(in),
+        .moved = true,
     };
 
     if (run_target_check(ctx, topic, partition, err))

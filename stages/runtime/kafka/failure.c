@@ -112,6 +112,7 @@ bool run_failure_add(struct mill_ctx *ctx, const struct run_item *item, enum mil
                                    .headers = {h, n},
                                    .item = item,
                                    .failure = true,
+                                   .moved = true,
                                });
 }
 

@@ -36,10 +36,27 @@ static void finish_moved(struct mill_ctx *ctx)
     }
 }
 
+/* What is left of a batch without its offsets: what is said of calls. The record itself (to wait,
+ * to the failures) is still in its topic for the new owner, who would move it a second time; and a
+ * record that was not called, the new owner does again from the start. */
+static void finish_keep_evidence(struct mill_ctx *ctx)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < ctx->outputs_n; i++) {
+        const struct run_output *o = &ctx->outputs[i];
+        if (o->item && o->item->pended && !o->moved)
+            ctx->outputs[n++] = *o;
+    }
+    ctx->outputs_n = n;
+    ctx->refused = 0; /* an index of before */
+}
+
 /* The group has moved on. Outcomes of calls that were made are written all the same, as evidence
  * for the new owner; anything else is the new owner's to do again. */
 static void finish_lost(struct mill_ctx *ctx)
 {
+    finish_keep_evidence(ctx);
     if (ctx->spec->on_batch && run_txn_commit(ctx, NULL) == RUN_TXN_EXIT)
         return;
     run_batch_reset(ctx);

@@ -29,6 +29,7 @@ static void loop_run_item(struct mill_ctx *ctx, struct run_item *item)
     ctx->current = NULL;
     if (v == MILL_PENDING) {
         item->state = RUN_PENDING;
+        item->pended = true;
         ctx->pending++;
         return;
     }

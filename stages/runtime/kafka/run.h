@@ -63,6 +63,7 @@ struct run_item {
     rd_kafka_message_t *msg;
     struct run_part *part;
     enum run_item_state state;
+    bool pended;            /**< it was PENDING: a call may have been made for it */
     struct mill_err *fault; /**< why it could not be decoded; NULL = it could */
 };
 
@@ -74,6 +75,7 @@ struct run_output {
     struct mill_map headers;
     const struct run_item *item; /**< the record that gave rise to it; NULL = none */
     bool failure;                /**< its failure record */
+    bool moved;                  /**< the record itself, on its way: only ever with its offset */
 };
 
 struct run_in_topic {
