@@ -1,6 +1,6 @@
 /* A stage like send: announces a note (transaction A), calls later, writes what came of it (B).
- * Whose call it was is the text: its process id. "slow" takes a while, "bad" ends as a failure,
- * "later" goes to wait as well, and "aside" is concluded without a call. */
+ * Whose call it was is the text: its process id. "slow" takes a while, "moved" goes to wait and to
+ * the failures as well, and "aside" is concluded without a call. */
 #include "base/clock.h"
 #include "loop_stage.h"
 
@@ -71,11 +71,12 @@ static enum mill_verdict owner_conclude(struct mill_ctx *ctx, const struct mill_
     const struct owner_state *s = mill_state(ctx);
     const struct note outcome = {mill_str(s->name)}, *note = in->value;
 
-    if (mill_emit(ctx, OUT_COPIES, in->key, &outcome, err) ||
-        (mill_str_is(note->text, "later") && mill_forward(ctx, "wait", 0, in, in->headers, err)))
+    if (mill_emit(ctx, OUT_COPIES, in->key, &outcome, err))
         return MILL_STOP;
-    if (!mill_str_is(note->text, "bad"))
+    if (!mill_str_is(note->text, "moved"))
         return MILL_DONE;
+    if (mill_forward(ctx, "wait", 0, in, in->headers, err))
+        return MILL_STOP;
     mill_fail(err, MILL_E_DATA, "note", "is bad");
     return MILL_REJECT;
 }

@@ -3,8 +3,10 @@ and no replay, calls a provider twice. Cancellations get their one word."""
 import time
 import unittest
 from collections import Counter
+from pathlib import Path
 
 import lab
+from confluent_kafka import Producer
 
 WAIT_S = 12  # unknown-wait-ms, see stack.py
 SETTLED_S = 5
@@ -106,6 +108,34 @@ class Doubt(unittest.TestCase):
         lab.wait_for("second call", lambda: lab.calls().get(message) == 2, WAIT_S + 60, 1)
         lab.wait_for("SENT", lambda: states(message)[-1:] == ["SENT"], 30, 0.5)
         self.assertEqual(letters(message), [])
+
+
+class Behind(unittest.TestCase):
+    def test_an_intent_behind_an_open_transaction_is_seen(self):
+        """Somebody's transaction in the ledger is open, so that what a read_committed reader may
+        read ends before it. send is killed with its call made, and its INTENT lies behind: the next
+        life waits until it can read that far, and does not call."""
+        other = Producer({"bootstrap.servers": lab.ENV["BROKERS"], "transactional.id": "e2e-behind",
+                          "transaction.timeout.ms": 120000})
+        other.init_transactions(30)
+        other.begin_transaction()
+        for n in other.list_topics("mail.ledger", 10).topics["mail.ledger"].partitions:
+            other.produce("mail.ledger", b"nothing", b"nobody", partition=n)
+        other.flush(30)
+        point = lab.state_dir() / "points/send"
+        point.parent.mkdir(exist_ok=True)
+        Path(f"{point}.fired").unlink(missing_ok=True)
+        point.write_text("send.after-reply kill\n")
+        try:
+            message = send_one()
+            lab.wait_for("send killed", Path(f"{point}.fired").exists, 60)
+            time.sleep(8)  # time enough to start anew, and to call
+            self.assertEqual(lab.calls().get(message), 1)
+        finally:
+            point.unlink(missing_ok=True)
+            other.abort_transaction(30)
+        lab.wait_for("SENT by its event", lambda: "SENT" in states(message), 90, 0.5)
+        self.assertEqual(lab.calls().get(message), 1)
 
 
 class Cancel(unittest.TestCase):

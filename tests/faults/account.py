@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 import lab
+import requests
 from confluent_kafka import Consumer, TopicPartition
 
 DELAY = [f"mail.delay.{tier}" for tier in ("1s", "10s", "1m", "10m", "1h", "1d")]
@@ -64,9 +65,18 @@ class Account(threading.Thread):
             if key.endswith("/evidence"):
                 self.evidence.add(key.rsplit("/", 2)[0])
         else:
-            record = lab.decode(m.value())
+            record = self.decode(m.value())
             with self.lock:
                 self.states.setdefault(record["message_id"], set()).add(record["state"])
+
+    def decode(self, raw: bytes) -> dict:
+        """The registry, which the first record of a schema is asked for, is struck too."""
+        while True:
+            try:
+                return lab.decode(raw)
+            except requests.RequestException:
+                if self.stop.wait(0.5):
+                    raise
 
     def of(self, message_id: str) -> tuple[set[str], set[str]]:
         """States and dead letters of a message; those of its request count as its own."""

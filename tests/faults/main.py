@@ -3,6 +3,7 @@ nobody may get a mail twice. See README.md."""
 import argparse
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -183,13 +184,20 @@ def tell(run, book, account, sums) -> tuple[list[str], bool]:
     return [*table(sums, run.struck), "", *notes, last], ok
 
 
-def keep(lines: list[str], command: str) -> None:
+def conditions() -> str:
+    """Which commit, when, on what, built how."""
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], text=True,
                             capture_output=True, check=False).stdout.strip()
+    cache = Path(os.environ["SENDMILL_BUILD"], "CMakeCache.txt").read_text()
+    sanitized = re.search(r"^MILL_SANITIZE:\w+=(\S+)$", cache, re.M)
+    return (f"{commit}, {time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} processors, built "
+            + (f"with sanitizers ({sanitized[1]})" if sanitized else "without sanitizers"))
+
+
+def keep(lines: list[str], command: str, built: str) -> None:
     (HERE / "RESULTS.md").write_text(
         "# Faults: the last long run\n\n"
-        f"`{command}` at {commit}, {time.strftime('%Y-%m-%d', time.gmtime())}, "
-        f"{os.cpu_count()} processors, ASan and UBSan builds:\n\n"
+        f"`{command}` at {built}, load of the machine in the end {os.getloadavg()[2]:.0f}:\n\n"
         f"**{lines[-1]}**\n\n" + "\n".join(lines[:-1]) + "\n")
 
 
@@ -201,6 +209,7 @@ def play(args, stack, seed: int) -> bool:
     import load
     from harm import Harm
     from remedy import Remedy
+    built = conditions()
     lab.forget_calls()
     lab.behave(None)
     rate = float(os.environ.get("MILL_FAULTS_RATE", "60"))
@@ -231,7 +240,7 @@ def play(args, stack, seed: int) -> bool:
                      f"restarts of the broker as it held offsets of no transaction: {remedy.done}")
     print("\n".join(lines), flush=True)
     if args.keep and not run.failed:
-        keep(lines, f"MILL_SEED={seed} MILL_FAULTS_RATE={rate:.0f} tests/run faults {args.n}")
+        keep(lines, f"MILL_SEED={seed} MILL_FAULTS_RATE={rate:.0f} tests/run faults {args.n}", built)
     return ok and len(run.struck) > 0
 
 

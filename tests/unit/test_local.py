@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -183,8 +184,26 @@ class Topology(unittest.TestCase):
             for names in [*p["in"].values(), *p["out"].values()]:
                 for name in names.split(","):
                     self.assertIn(name, topics, p["name"])
-        for name in ("mail.ledger", "mail.delay.10s"):
-            self.assertEqual(topics[name]["config"]["message.timestamp.type"], "LogAppendTime")
+
+    def test_shipped_topics_keep_what_the_ledger_rests_on(self):
+        """How long, and by whose clock: the refusal age, a year of send_at, each delay and an outage."""
+        day = 86400000
+        config = {t["name"]: t["config"] for t in SHIPPED["topics"]}
+        send = (REPO / "stages/send/send.c").read_text()
+        age = int(re.search(r'"max-age-ms",.*?\.def = "(\d+)d"', send, re.S)[1]) * day
+        keeps = {name: int(c["retention.ms"]) for name, c in config.items() if "retention.ms" in c}
+        self.assertEqual(config["mail.ledger"]["cleanup.policy"], "compact,delete")
+        self.assertGreaterEqual(keeps["mail.ledger"], age + day)
+        self.assertGreaterEqual(keeps["mail.cancellations"], 366 * day + age)
+        tiers = {"1s": 0, "10s": 0, "1m": 0, "10m": 0, "1h": 0, "1d": day}
+        for tier, ms in tiers.items():
+            self.assertEqual(config[f"mail.delay.{tier}"]["message.timestamp.type"], "LogAppendTime")
+            self.assertGreaterEqual(keeps[f"mail.delay.{tier}"], ms + 7 * day, tier)
+        self.assertEqual(config["mail.ledger"]["message.timestamp.type"], "LogAppendTime")
+        for name in ("mail.requests", "mail.messages", "mail.failures", "mail.retry.validate",
+                     "mail.retry.send", "mail.retry.enrich", "mail.retry.unpack"):
+            self.assertEqual(config[name]["cleanup.policy"], "delete")
+            self.assertGreaterEqual(keeps[name], 7 * day, name)
 
 
 class Rendering(unittest.TestCase):
