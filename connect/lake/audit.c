@@ -107,58 +107,92 @@ void mill_audit_footer(struct mill_audit *a, size_t i, const struct mill_footer 
 
 /* --- merged files ---------------------------------------------------------------------------- */
 
+/** Whom a part's footer listed: where it was alone in its range, the list is not kept. */
+static struct mill_str audit_siblings_of(struct mill_audit *a, const json_t *said)
+{
+    const json_t *list = json_object_get(said, "siblings");
+    json_t *alone = NULL;
+    struct mill_str out = {NULL, 0};
+    char *text;
+
+    if (!list)
+        list = alone = json_pack("[{s:O,s:O}]", "object", json_object_get(said, "object"), "rows",
+                                 json_object_get(said, "rows"));
+    text = json_dumps(list, JSON_COMPACT);
+    if (text)
+        out = mill_arena_dup(&a->mem, mill_str(text));
+    free(text);
+    json_decref(alone);
+    return out;
+}
+
+/** Does the merged file `m` stand for this one? */
+static bool audit_part_fits(const struct mill_object *m, const struct mill_object *part)
+{
+    return part->kind == m->kind && mill_str_eq(part->topic, m->topic) &&
+           mill_str_eq(part->topic_id, m->topic_id) && part->partition == m->partition &&
+           part->day == m->day && part->hour == m->hour && part->start >= m->start &&
+           part->end <= m->end;
+}
+
 /** One part as the merged file's footer tells it. @return false without memory */
-static bool audit_part(struct mill_audit *a, const json_t *said)
+static bool audit_part(struct mill_audit *a, size_t merged, const json_t *said)
 {
     struct mill_footer *f = mill_arena_calloc(&a->mem, 1, sizeof *f);
     struct audit_entry *e = f ? audit_entry(a) : NULL;
-    char *siblings = json_dumps(json_object_get(said, "siblings"), JSON_COMPACT);
+    struct mill_str key = mill_json_str(said, "object");
 
-    if (!e || !siblings) {
-        free(siblings);
+    if (!e)
         return false;
+    e->key = mill_arena_dup(&a->mem, key.p ? key : MILL_STR(""));
+    if (!e->key.p)
+        return false;
+    if (!json_is_integer(json_object_get(said, "rows")) ||
+        !mill_object_parse(e->key, a->prefix, &e->o) || !audit_part_fits(&a->v[merged].o, &e->o)) {
+        a->v[merged].parts_why =
+            mill_arena_printf(&a->mem, "lists \"%.*s\" as a part", MILL_FMT(e->key));
+        return a->v[merged].parts_why.p != NULL;
     }
-    e->key = mill_arena_dup(&a->mem, mill_json_str(said, "object"));
-    f->plan = mill_arena_dup(&a->mem, mill_json_str(said, "plan"));
-    f->siblings = mill_arena_dup(&a->mem, mill_str(siblings));
-    free(siblings);
-    f->rows = f->said_rows = json_integer_value(json_object_get(said, "rows"));
-    e->part = true;
-    e->footer = f;
-    if (!e->key.p || !f->plan.p || !f->siblings.p)
-        return false;
-    if (!mill_object_parse(e->key, a->prefix, &e->o))
-        return true; /* no name of ours: the sum of rows will not fit */
+    f->rows = json_integer_value(json_object_get(said, "rows"));
     *f = (struct mill_footer){.rows = f->rows,
                               .topic = e->o.topic,
                               .topic_id = e->o.topic_id,
-                              .plan = f->plan,
-                              .siblings = f->siblings,
+                              .plan = mill_arena_dup(&a->mem, mill_json_str(said, "plan")),
+                              .siblings = audit_siblings_of(a, said),
                               .partition = e->o.partition,
                               .start = e->o.start,
                               .end = e->o.end,
-                              .said_rows = f->said_rows};
+                              .said_rows = f->rows};
+    e->part = true;
+    e->footer = f;
     a->n++;
-    return true;
+    return f->plan.p && f->siblings.p;
 }
 
 static bool audit_expand(struct mill_audit *a, size_t i)
 {
     json_t *parts = NULL, *one;
-    size_t k;
+    int64_t start = INT64_MAX, end = -1;
+    size_t k, first = a->n;
     bool ok = true;
 
     if (!a->v[i].footer || !a->v[i].footer->parts.p)
         return true;
     a->v[i].merged = true;
-    if (mill_json_parse(a->v[i].footer->parts, &parts, NULL) != MILL_OK)
-        return true; /* without parts its offsets are a gap, or its parts are still there */
+    if (mill_json_parse(a->v[i].footer->parts, &parts, NULL) != MILL_OK || !json_array_size(parts))
+        a->v[i].parts_why = MILL_STR("its list of parts cannot be read");
     json_array_foreach(parts, k, one)
     {
         a->v[i].parts_rows += json_integer_value(json_object_get(one, "rows"));
-        ok = ok && audit_part(a, one);
+        ok = ok && audit_part(a, i, one);
     }
     json_decref(parts);
+    for (k = first; k < a->n; k++) {
+        start = a->v[k].o.start < start ? a->v[k].o.start : start;
+        end = a->v[k].o.end > end ? a->v[k].o.end : end;
+    }
+    if (!a->v[i].parts_why.p && (start != a->v[i].o.start || end != a->v[i].o.end))
+        a->v[i].parts_why = MILL_STR("its parts do not reach from end to end");
     return ok;
 }
 

@@ -10,11 +10,12 @@ struct audit_entry {
     uint64_t bytes;
     struct mill_object o; /**< borrows from key */
     const struct mill_footer *footer;
-    struct mill_str why; /**< without a footer */
-    bool merged;         /**< the file itself: its parts are counted */
-    int64_t parts_rows;  /**< of a merged file: what its parts had */
-    bool part;           /**< known from a merged file's footer */
-    bool superseded;     /**< still there, and in a merged file */
+    struct mill_str why;       /**< without a footer */
+    bool merged;               /**< the file itself: its parts are counted */
+    int64_t parts_rows;        /**< of a merged file: what its parts had */
+    struct mill_str parts_why; /**< what is wrong with its list of parts; absent = nothing */
+    bool part;                 /**< known from a merged file's footer */
+    bool superseded;           /**< still there, and in a merged file */
 };
 
 struct mill_audit {

@@ -43,6 +43,8 @@ static void audit_name(struct mill_audit *a, const struct audit_entry *e)
                         mill_arena_printf(&a->mem, "%lld rows, its footer says %lld",
                                           (long long)f->rows, (long long)f->said_rows));
     }
+    if (e->merged && e->parts_why.p)
+        audit_say_entry(a, MILL_AUDIT_NAME, e, e->parts_why);
     if (e->merged && e->parts_rows != f->rows) {
         audit_say_entry(a, MILL_AUDIT_ROWS, e,
                         mill_arena_printf(&a->mem, "%lld rows, its parts had %lld",

@@ -130,16 +130,46 @@ static void athena_tail(const struct mill_ddl_engine *e, const struct mill_ddl *
     mill_buf_printf(out, "/dt=${dt}/%s'\n);\n", d->hours ? "hour=${hour}/" : "");
 }
 
+/* One listing decides: of two files of which one has the range of the other, the longer is read
+ * (connect/compact/README.md). */
+static void duckdb_listing(const struct mill_ddl *d, struct mill_buf *out)
+{
+    mill_buf_puts(out,
+                  "-- the files as they lie there now; again before queries that want newer ones\n"
+                  "SET VARIABLE files_of_");
+    ddl_table(d, out);
+    mill_buf_puts(out, " = (\n    WITH f AS (SELECT file, regexp_extract(file,\n"
+                       "        '^(.*/)[^/+]*[+]([^+]*[+][0-9]+)[+]([0-9]+)-([0-9]+)[.]parquet$',\n"
+                       "        ['path', 'log', 's', 'e']) AS n FROM glob('s3://");
+    ddl_place(d, out);
+    mill_buf_puts(out,
+                  "/**/*.parquet'))\n"
+                  "    SELECT list(file) FROM f WHERE NOT EXISTS (SELECT 1 FROM f AS m\n"
+                  "        WHERE m.file <> f.file AND m.n.path = f.n.path AND m.n.log = f.n.log\n"
+                  "        AND TRY_CAST(m.n.s AS BIGINT) <= TRY_CAST(f.n.s AS BIGINT)\n"
+                  "        AND TRY_CAST(m.n.e AS BIGINT) >= TRY_CAST(f.n.e AS BIGINT)));\n");
+}
+
 static void duckdb_head(const struct mill_ddl_engine *e, const struct mill_ddl *d,
                         struct mill_buf *out)
 {
     (void)e;
+    if (d->exact)
+        duckdb_listing(d, out);
     mill_buf_puts(out, "CREATE OR REPLACE VIEW \"");
     ddl_table(d, out);
-    mill_buf_puts(out, "\" AS SELECT * FROM read_parquet('s3://");
-    ddl_place(d, out);
+    mill_buf_puts(out, "\" AS SELECT * FROM read_parquet(");
+    if (d->exact) {
+        mill_buf_puts(out, "getvariable('files_of_");
+        ddl_table(d, out);
+        mill_buf_puts(out, "')");
+    } else {
+        mill_buf_puts(out, "'s3://");
+        ddl_place(d, out);
+        mill_buf_puts(out, "/**/*.parquet'");
+    }
     mill_buf_printf(out,
-                    "/**/*.parquet',\n    hive_partitioning = true, hive_types = {'dt': DATE%s}, "
+                    ",\n    hive_partitioning = true, hive_types = {'dt': DATE%s}, "
                     "union_by_name = true);\n-- its columns:\n",
                     d->hours ? ", 'hour': INTEGER" : "");
 }

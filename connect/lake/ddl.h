@@ -19,6 +19,7 @@ struct mill_ddl {
     const char *bucket, *prefix; /**< prefix: "" or ending in '/' */
     const char *since;           /**< first day that there may be, YYYY-MM-DD */
     bool hours;                  /**< the layout has hour=HH below the day */
+    bool exact;                  /**< DuckDB: by one listing, right also while files are merged */
     bool rejected;               /**< the records that were no rows: rejected=T */
 };
 

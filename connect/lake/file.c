@@ -17,8 +17,7 @@ static const size_t file_max_bytes = (size_t)5 << 30;
 static const int64_t file_bloom_values = 200000;
 
 /** Ids that people look single mails up by; they get a bloom filter where a file has them. */
-static const char *const file_ids[] = {"message_id", "request_id", "provider_id"};
-enum { FILE_IDS = sizeof file_ids / sizeof *file_ids };
+static const char *const file_ids[] = {"message_id", "request_id", "provider_id", NULL};
 
 struct mill_lake_file {
     const struct mill_lake_conf *conf;
@@ -97,29 +96,29 @@ static enum mill_code file_failed(int errnum, const char *text, struct mill_err 
     return mill_fail(err, errnum == ENOMEM ? MILL_E_NOMEM : MILL_E_STATE, "parquet", "%s", text);
 }
 
-static enum mill_code file_open(struct mill_lake_file *f, int64_t values, struct mill_err *err)
+void mill_lake_writer(const struct mill_lake_conf *conf, int64_t values,
+                      struct mill_pq_options *out)
 {
-    const char *blooms[FILE_IDS + 1] = {NULL};
-    struct mill_pq_options o = {
+    *out = (struct mill_pq_options){
         .zstd_level = FILE_ZSTD_LEVEL,
-        .row_group_rows = f->conf->row_group_rows ? f->conf->row_group_rows : 1 << 20,
-        .row_group_bytes = f->conf->row_group_bytes ? f->conf->row_group_bytes : 64 << 20,
+        .row_group_rows = conf->row_group_rows ? conf->row_group_rows : 1 << 20,
+        .row_group_bytes = conf->row_group_bytes ? conf->row_group_bytes : 64 << 20,
         .page_bytes = FILE_PAGE_BYTES,
         .page_rows = FILE_PAGE_ROWS,
-        .blooms = blooms,
-        .bloom_values = values > 0 ? values : 1,
+        .blooms = file_ids,
+        .bloom_values = values > 0 && values < file_bloom_values ? values : file_bloom_values,
     };
+}
+
+static enum mill_code file_open(struct mill_lake_file *f, int64_t values, struct mill_err *err)
+{
+    struct mill_pq_options o;
     struct ArrowSchema schema = {0};
     char text[200] = "";
     enum mill_code rc;
-    size_t n = 0;
     int e;
 
-    for (size_t i = 0; i < FILE_IDS; i++) {
-        const struct mill_col *c = mill_col_find(f->rows.shape->root, mill_str(file_ids[i]));
-        if (c && c->type == MILL_COL_UTF8)
-            blooms[n++] = file_ids[i];
-    }
+    mill_lake_writer(f->conf, values, &o);
     rc = mill_shape_arrow(f->rows.shape, &schema, err);
     if (rc)
         return rc;
@@ -187,7 +186,7 @@ enum mill_code mill_lake_file_added(struct mill_lake_file *f, size_t bytes, stru
     if (f->batch < full)
         return MILL_OK;
     rc = file_cut(f, err);
-    return rc || f->queued < spill ? rc : file_encode(f, file_bloom_values, err);
+    return rc || f->queued < spill ? rc : file_encode(f, 0, err);
 }
 
 enum mill_code mill_lake_file_finish(struct mill_lake_file *f, const struct mill_pq_pair *pairs,
@@ -203,7 +202,7 @@ enum mill_code mill_lake_file_finish(struct mill_lake_file *f, const struct mill
     if (!f->finished) {
         rc = file_cut(f, err);
         if (!rc)
-            rc = file_encode(f, f->count, err);
+            rc = file_encode(f, f->count ? f->count : 1, err);
         if (rc)
             return rc;
         writer = f->writer;

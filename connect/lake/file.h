@@ -25,6 +25,10 @@ struct mill_lake_conf {
     int64_t row_group_bytes; /**< 0 = 64 MiB */
 };
 
+/** @brief How the lake's files are written. @param values distinct values that a bloom filter is
+ *  made for: the rows of the file; 0 = not known yet. @own out points to static data */
+void mill_lake_writer(const struct mill_lake_conf *conf, int64_t values,
+                      struct mill_pq_options *out);
 /** @param conf borrowed for the file's life. @param shape kept. @own new */
 enum mill_code mill_lake_file_new(struct mill_lake_file **out, const struct mill_lake_conf *conf,
                                   struct mill_shape *shape, struct mill_err *err) MILL_NODISCARD;

@@ -1,5 +1,7 @@
 #include "lake/footer.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 
 static const char FOOTER_MAGIC[] = {'P', 'A', 'R', '1'};
@@ -13,6 +15,7 @@ static const struct footer_pair {
     {"sendmill.topic_id", offsetof(struct mill_footer, topic_id), SIZE_MAX},
     {"sendmill.plan", offsetof(struct mill_footer, plan), SIZE_MAX},
     {"sendmill.siblings", offsetof(struct mill_footer, siblings), SIZE_MAX},
+    {"sendmill.rejected", offsetof(struct mill_footer, rejected), SIZE_MAX},
     {"sendmill.parts", offsetof(struct mill_footer, parts), SIZE_MAX},
     {"sendmill.partition", SIZE_MAX, offsetof(struct mill_footer, partition)},
     {"sendmill.start", SIZE_MAX, offsetof(struct mill_footer, start)},
@@ -38,11 +41,26 @@ uint64_t mill_footer_size(struct mill_str tail)
     return n && n <= MILL_FOOTER_MAX ? (uint64_t)n + MILL_FOOTER_END : 0;
 }
 
+/** The columns as Parquet describes them; only whether they are the same is of interest. */
+static void footer_columns(struct footer_read *r, const char *text)
+{
+    unsigned char digest[MILL_SHA256_BYTES];
+    char hex[2 * MILL_SHA256_BYTES + 1];
+
+    if (mill_sha256(mill_str(text), digest))
+        r->out->columns = mill_arena_dup(r->mem, mill_str(mill_hex(digest, sizeof digest, hex)));
+    r->nomem = r->nomem || !r->out->columns.p;
+}
+
 static void footer_each(void *arg, const char *key, const char *value)
 {
     struct footer_read *r = arg;
     char *out = (char *)r->out;
 
+    if (!strcmp(key, MILL_PQ_COLUMNS)) {
+        footer_columns(r, value);
+        return;
+    }
     for (size_t i = 0; i < sizeof footer_pairs / sizeof *footer_pairs; i++) {
         const struct footer_pair *p = &footer_pairs[i];
         if (strcmp(key, p->key) != 0)

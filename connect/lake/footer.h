@@ -22,7 +22,9 @@ struct mill_footer {
     int64_t rows; /**< of the file, as Parquet counts them */
     struct mill_str topic, topic_id, plan;
     struct mill_str siblings; /**< JSON: [{"object":…,"rows":n},…], itself among them */
-    struct mill_str parts;    /**< JSON, of a merged file: what it was made of */
+    struct mill_str rejected; /**< JSON: offsets of the range that are no rows */
+    struct mill_str parts;    /**< JSON, of a merged file: what it was made of, see merge.h */
+    struct mill_str columns;  /**< a hash: files with the same have the same columns */
     int64_t partition, start, end, said_rows; /**< -1 where the file does not say */
 };
 

@@ -64,7 +64,8 @@ enum mill_code mill_parquet_load(const char *path, const struct mill_parquet **o
         return mill_fail(err, MILL_E_CONFIG, "parquet-lib", "%s", dlerror());
     if (!PARQUET_SYM(lib, open) || !PARQUET_SYM(lib, write) || !PARQUET_SYM(lib, held) ||
         !PARQUET_SYM(lib, finish) || !PARQUET_SYM(lib, abort) || !PARQUET_SYM(lib, footer) ||
-        !PARQUET_SYM(lib, version)) {
+        !PARQUET_SYM(lib, widen) || !PARQUET_SYM(lib, wide_free) || !PARQUET_SYM(lib, open_wide) ||
+        !PARQUET_SYM(lib, append) || !PARQUET_SYM(lib, version)) {
         memset(&parquet_lib, 0, sizeof parquet_lib);
         return mill_fail(err, MILL_E_CONFIG, "parquet-lib", "%s is not our shim", path);
     }

@@ -19,6 +19,11 @@ struct mill_parquet {
     int (*finish)(struct mill_pq *, const struct mill_pq_pair *, size_t, char *, size_t);
     void (*abort)(struct mill_pq *);
     int (*footer)(const void *, size_t, mill_pq_pair_fn, void *, int64_t *, char *, size_t);
+    int (*widen)(struct mill_pq_wide **, const struct mill_pq_source *, char *, size_t);
+    void (*wide_free)(struct mill_pq_wide *);
+    int (*open_wide)(struct mill_pq **, const struct mill_pq_wide *, const struct mill_pq_options *,
+                     mill_pq_sink_fn, void *, char *, size_t);
+    int (*append)(struct mill_pq *, const struct mill_pq_source *, int64_t *, char *, size_t);
     const char *(*version)(void);
 };
 

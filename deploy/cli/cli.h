@@ -29,8 +29,9 @@ struct cli_conf {
     bool dry_run, yes, no_input;
     struct mill_s3_opts s3; /**< the lake */
     const char *parquet_lib, *engine, *since, *columns, *meta_columns;
-    bool hours, rejected;
-    struct mill_common common; /**< brokers, registry, rdkafka */
+    bool hours, rejected, exact;
+    uint64_t older_than_ms, grace_ms, target_bytes; /**< lake compact */
+    struct mill_common common;                      /**< brokers, registry, rdkafka */
 };
 
 struct cli {
@@ -79,6 +80,12 @@ int cli_tail(struct cli *cli);
 
 /* audit.c */
 int cli_audit(struct cli *cli);
+struct mill_audit_finding;
+/** @brief One fault of the lake as a line. */
+void cli_audit_finding(const struct cli *cli, const struct mill_audit_finding *f);
+
+/* compact.c */
+int cli_lake_compact(struct cli *cli);
 
 /* ddl.c */
 int cli_lake_ddl(struct cli *cli);

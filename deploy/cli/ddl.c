@@ -80,6 +80,7 @@ int cli_lake_ddl(struct cli *cli)
                                .prefix = cli->conf.s3.prefix,
                                .since = cli->conf.since,
                                .hours = cli->conf.hours,
+                               .exact = cli->conf.exact,
                                .rejected = cli->conf.rejected};
     struct mill_policy_rule rules[DDL_RULES];
     struct mill_policy policy = {0};
@@ -90,6 +91,8 @@ int cli_lake_ddl(struct cli *cli)
 
     if (!engine)
         return cli_usage("engine: not one of athena, duckdb, spark, trino");
+    if (d.exact && engine != mill_ddl_engine("duckdb"))
+        return cli_usage("exact: only DuckDB has a way to read by one listing");
     if (!d.bucket || !*d.bucket)
         return cli_usage("s3-bucket is not set");
     mill_buf_init(&out, DDL_BYTES);

@@ -88,6 +88,9 @@ static const struct cli_verb verbs[] = {
      cli_topics_apply},
 #ifdef MILL_LAKE
     {"audit", "[TOPIC]", 0, 1, "is each offset in the lake exactly once? exit 1 if not", cli_audit},
+    {"lake compact", "[TOPIC]", 0, 1,
+     "merge the small files of closed days; each run goes on where the last one ended",
+     cli_lake_compact},
     {"lake ddl", "TOPIC", 1, 1, "the statement by which --engine reads the topic's files",
      cli_lake_ddl},
 #endif

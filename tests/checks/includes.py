@@ -16,7 +16,7 @@ LAYERS = {
     # What a provider posts, and how it is verified, is the provider's own business.
     "ingest": ["stages/runtime", "stages/mail", "stages/send/provider.h", "ingest"],
     "connect": ["stages/runtime", "connect"],
-    "deploy": ["stages/runtime", "stages/mail", "connect/lake", "deploy"],
+    "deploy": ["stages/runtime", "stages/mail", "connect/lake", "connect/compact", "deploy"],
 }
 ONLY_IN = [
     (re.compile(r"librdkafka/|rdkafka"), "stages/runtime/kafka"),

@@ -1,5 +1,6 @@
 #include "fake_lake.h"
 
+#include "net/s3_upload.h"
 #include "sink.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,12 @@ static bool fake_act(bool *effect)
     fake_lake.dead = true;
     *effect = fake_lake.die_after;
     return false;
+}
+
+static void fake_seen(void)
+{
+    if (fake_lake.on_act)
+        fake_lake.on_act();
 }
 
 const char *fake_footer(const struct fake_object *o, const char *key)
@@ -142,6 +149,8 @@ enum mill_code mill_s3_put_new(struct mill_s3 *s, const char *key, struct mill_s
         memcpy(o->bytes, body.p, body.n);
         o->n = body.n;
         mill_str_cut(mill_map_get(meta, "sendmill-plan"), o->plan, sizeof o->plan);
+        o->made_ms = fake_lake.now_ms;
+        fake_seen();
     }
     return ok ? MILL_OK : mill_fail(err, MILL_E_IO, "s3", "connection reset");
 }
@@ -159,6 +168,8 @@ enum mill_code mill_s3_head(struct mill_s3 *s, const char *key, struct mill_s3_h
     snprintf(s->meta, sizeof s->meta, "%s", o->plan);
     s->pair = (struct mill_pair){MILL_STR("sendmill-plan"), mill_str(s->meta)};
     out->bytes = o->n;
+    out->modified_ms = o->made_ms;
+    out->now_ms = fake_lake.now_ms;
     out->meta = (struct mill_map){&s->pair, 1};
     return MILL_OK;
 }
@@ -175,4 +186,119 @@ enum mill_code mill_s3_list(struct mill_s3 *s, const char *prefix,
             !each(arg, fake_lake.objects[i].key, fake_lake.objects[i].n))
             break;
     return MILL_OK;
+}
+
+enum mill_code mill_s3_get_range(struct mill_s3 *s, const char *key, uint64_t from, uint64_t n,
+                                 struct mill_buf *out, struct mill_err *err)
+{
+    const struct fake_object *o = fake_find(key);
+
+    (void)s;
+    if (fake_lake.s3_down || fake_lake.dead)
+        return mill_fail(err, MILL_E_IO, "s3", "is down");
+    if (!o)
+        return mill_fail(err, MILL_E_NOENT, "s3", "no such object");
+    if (from + n > o->n)
+        return mill_fail(err, MILL_E_DATA, "s3", "no such range");
+    mill_buf_add(out, o->bytes + from, n);
+    return MILL_OK;
+}
+
+static void fake_drop(const char *key)
+{
+    struct fake_object *o = fake_find(key);
+
+    if (!o)
+        return;
+    free(o->key);
+    free(o->bytes);
+    *o = fake_lake.objects[--fake_lake.n];
+}
+
+static enum mill_code fake_answer(bool ok, struct mill_err *err)
+{
+    return ok ? MILL_OK : mill_fail(err, MILL_E_IO, "s3", "connection reset");
+}
+
+enum mill_code mill_s3_copy(struct mill_s3 *s, const char *from, const char *to,
+                            struct mill_err *err)
+{
+    const struct fake_object *o = fake_find(from);
+    struct mill_pair plan = {MILL_STR("sendmill-plan"), {NULL, 0}};
+    enum mill_s3_put how;
+
+    if (!o)
+        return mill_fail(err, MILL_E_NOENT, "s3", "no such object");
+    plan.value = mill_str(o->plan);
+    return mill_s3_put_new(s, to, (struct mill_str){o->bytes, o->n}, (struct mill_map){&plan, 1},
+                           &how, err);
+}
+
+enum mill_code mill_s3_delete(struct mill_s3 *s, const char *key, struct mill_err *err)
+{
+    bool effect, ok = fake_act(&effect);
+
+    (void)s;
+    if (effect) {
+        fake_drop(key);
+        fake_seen();
+    }
+    return fake_answer(ok, err);
+}
+
+/* Not at once: what is seen in between is an act of its own for each key. */
+enum mill_code mill_s3_delete_many(struct mill_s3 *s, const struct mill_str *keys, size_t n,
+                                   struct mill_err *err)
+{
+    enum mill_code rc = MILL_OK;
+
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = mill_s3_delete(s, keys[i].p, err);
+    return rc;
+}
+
+struct mill_s3_upload {
+    struct mill_s3 *s;
+    char key[1100], plan[80];
+    struct mill_buf bytes;
+};
+
+enum mill_code mill_s3_upload_new(struct mill_s3_upload **out, struct mill_s3 *s, const char *key,
+                                  struct mill_map meta, size_t part_bytes, struct mill_err *err)
+{
+    struct mill_s3_upload *u = calloc(1, sizeof *u);
+
+    (void)part_bytes;
+    *out = u;
+    if (!u)
+        return mill_fail(err, MILL_E_NOMEM, "s3", "out of memory");
+    u->s = s;
+    snprintf(u->key, sizeof u->key, "%s", key);
+    mill_str_cut(mill_map_get(meta, "sendmill-plan"), u->plan, sizeof u->plan);
+    mill_buf_init(&u->bytes, 1 << 28);
+    return MILL_OK;
+}
+
+enum mill_code mill_s3_upload_add(struct mill_s3_upload *u, struct mill_str bytes,
+                                  struct mill_err *err)
+{
+    return mill_buf_str_add(&u->bytes, bytes) ? MILL_OK
+                                              : mill_fail(err, MILL_E_NOMEM, "s3", "too much");
+}
+
+enum mill_code mill_s3_upload_finish(struct mill_s3_upload *u, enum mill_s3_put *how,
+                                     struct mill_err *err)
+{
+    struct mill_pair plan = {MILL_STR("sendmill-plan"), mill_str(u->plan)};
+
+    return mill_s3_put_new(u->s, u->key, mill_buf_view(&u->bytes), (struct mill_map){&plan, 1}, how,
+                           err);
+}
+
+void mill_s3_upload_free(struct mill_s3_upload *u)
+{
+    if (!u)
+        return;
+    mill_buf_release(&u->bytes);
+    free(u);
 }

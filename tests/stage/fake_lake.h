@@ -13,6 +13,7 @@ struct fake_object {
     char *bytes;
     size_t n;
     char plan[80]; /**< of its metadata */
+    int64_t made_ms;
 };
 
 struct fake_lake {
@@ -27,8 +28,10 @@ struct fake_lake {
     bool die_after;                    /**< that act still has its effect, but nobody hears of it */
     bool dead;                         /**< nothing works any more: start anew */
     bool s3_down, registry_down, commit_unknown;
-    bool stale;      /**< the group refuses commits */
-    int64_t read_to; /**< what mill_sink_read_to() says; -1 = there is more */
+    bool stale;           /**< the group refuses commits */
+    int64_t now_ms;       /**< the bucket's clock */
+    void (*on_act)(void); /**< called after each effect; may be NULL */
+    int64_t read_to;      /**< what mill_sink_read_to() says; -1 = there is more */
 };
 extern struct fake_lake fake_lake;
 

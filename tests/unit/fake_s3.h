@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "net/http_server.h"
 #include "net/url.h"
+#include "net/xml.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -107,6 +108,7 @@ static void fake_s3_canonical(const struct mill_exchange *x, const char *signed_
     mill_url_encode(out, mill_exchange_path(x), "/");
     mill_buf_putc(out, '\n');
     fake_s3_query(x, "continuation-token", out);
+    fake_s3_query(x, "delete", out);
     fake_s3_query(x, "list-type", out);
     fake_s3_query(x, "partNumber", out);
     fake_s3_query(x, "prefix", out);
@@ -359,8 +361,10 @@ static bool fake_s3_uploads(struct fake_s3 *s, struct mill_exchange *x, const ch
 static void fake_s3_get(struct fake_s3 *s, struct mill_exchange *x, const char *key)
 {
     const struct fake_object *o = fake_s3_find(s, key);
-    struct mill_pair headers[] = {{MILL_STR("ETag"), MILL_STR("\"etag\"")},
-                                  {MILL_STR("X-Amz-Meta-Plan"), {0}}};
+    struct mill_pair headers[] = {
+        {MILL_STR("ETag"), MILL_STR("\"etag\"")},
+        {MILL_STR("Last-Modified"), MILL_STR("Sun, 29 Nov 2026 00:00:01 GMT")},
+        {MILL_STR("X-Amz-Meta-Plan"), {0}}};
     char range[64];
     unsigned long from, to;
 
@@ -368,7 +372,7 @@ static void fake_s3_get(struct fake_s3 *s, struct mill_exchange *x, const char *
         fake_s3_error(x, 404, "NoSuchKey");
         return;
     }
-    headers[1].value = mill_str(o->meta);
+    headers[2].value = mill_str(o->meta);
     mill_str_cut(mill_exchange_header(x, "Range"), range, sizeof range);
     if (sscanf(range, "bytes=%lu-%lu", &from, &to) == 2) {
         if (from >= o->n) {
@@ -380,8 +384,89 @@ static void fake_s3_get(struct fake_s3 *s, struct mill_exchange *x, const char *
                              (struct mill_str){o->bytes + from, to - from + 1});
         return;
     }
-    mill_exchange_answer(x, 200, (struct mill_map){headers, o->meta[0] ? 2 : 1},
+    mill_exchange_answer(x, 200, (struct mill_map){headers, o->meta[0] ? 3 : 2},
                          (struct mill_str){o->bytes, o->n});
+}
+
+/* x-amz-copy-source: /b/KEY */
+static void fake_s3_copy(struct fake_s3 *s, struct mill_exchange *x, const char *key, bool answer)
+{
+    struct mill_str from = mill_exchange_header(x, "x-amz-copy-source");
+    const struct fake_object *source;
+    struct fake_object *o;
+    char encoded[512], plain[512];
+    size_t n = 0;
+
+    mill_str_cut(from, encoded, sizeof encoded);
+    for (const char *c = encoded + 3; *c; c++, n++) { /* "/b/" */
+        unsigned byte = 0;
+        if (*c == '%' && sscanf(c + 1, "%2x", &byte) == 1)
+            c += 2;
+        plain[n] = byte ? (char)byte : *c;
+    }
+    plain[n] = '\0';
+    source = fake_s3_find(s, plain);
+    if (!source) {
+        fake_s3_error(x, 404, "NoSuchKey");
+        return;
+    }
+    o = fake_s3_find(s, key);
+    if (!o) {
+        o = &s->objects[s->n_objects++];
+        *o = (struct fake_object){0};
+        snprintf(o->key, sizeof o->key, "%s", key);
+    }
+    o->bytes = realloc(o->bytes, source->n ? source->n : 1);
+    if (!o->bytes)
+        abort();
+    memcpy(o->bytes, source->bytes, source->n);
+    o->n = source->n;
+    memcpy(o->meta, source->meta, sizeof o->meta);
+    if (answer)
+        mill_exchange_answer(x, 200, (struct mill_map){0},
+                             MILL_STR("<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>"));
+}
+
+static void fake_s3_delete(struct fake_s3 *s, const char *key)
+{
+    struct fake_object *o = fake_s3_find(s, key);
+
+    if (!o)
+        return;
+    free(o->bytes);
+    *o = s->objects[--s->n_objects];
+}
+
+/* POST ?delete: the sum of the body is checked, as S3 does. */
+static void fake_s3_delete_many(struct fake_s3 *s, struct mill_exchange *x, bool answer)
+{
+    struct mill_str body = mill_exchange_body(x), t;
+    unsigned char digest[32];
+    struct mill_buf sum, key;
+    struct mill_xml xml;
+    bool in_key = false;
+    enum mill_xml_event e;
+
+    mill_buf_init(&sum, 64);
+    mill_buf_init(&key, 512);
+    if (!mill_sha256(body, digest) ||
+        !mill_base64_add(&sum, (struct mill_str){(const char *)digest, 32}) ||
+        !mill_str_eq(mill_buf_view(&sum), mill_exchange_header(x, "x-amz-checksum-sha256"))) {
+        fake_s3_error(x, 400, "InvalidRequest");
+        answer = false;
+        body.n = 0;
+    }
+    mill_xml_init(&xml, body);
+    while ((e = mill_xml_next(&xml, &t)) != MILL_XML_DONE && e != MILL_XML_BAD) {
+        in_key = e == MILL_XML_OPEN ? mill_str_is(t, "Key") : in_key && e != MILL_XML_CLOSE;
+        mill_buf_reset(&key);
+        if (in_key && e == MILL_XML_TEXT && mill_xml_decode(t, &key))
+            fake_s3_delete(s, key.p);
+    }
+    mill_buf_release(&sum);
+    mill_buf_release(&key);
+    if (answer)
+        mill_exchange_answer(x, 200, (struct mill_map){0}, MILL_STR("<DeleteResult/>"));
 }
 
 static void fake_s3_serve(struct fake_s3 *s, struct mill_exchange *x, bool answer)
@@ -392,14 +477,15 @@ static void fake_s3_serve(struct fake_s3 *s, struct mill_exchange *x, bool answe
     mill_str_cut((struct mill_str){path.p + 3, path.n - 3}, key, sizeof key); /* "/b/" */
     if (fake_s3_uploads(s, x, key, answer))
         return;
-    if (mill_str_is(method, "PUT")) {
+    if (mill_str_is(method, "PUT") && mill_exchange_header(x, "x-amz-copy-source").p) {
+        fake_s3_copy(s, x, key, answer);
+    } else if (mill_str_is(method, "PUT")) {
         fake_s3_put(s, x, key, answer);
+    } else if (mill_str_is(method, "POST")) {
+        fake_s3_delete_many(s, x, answer);
     } else if (mill_str_is(method, "DELETE")) {
-        struct fake_object *o = fake_s3_find(s, key);
-        if (o) {
-            free(o->bytes);
-            *o = s->objects[--s->n_objects];
-        }
+        const struct fake_object *o = fake_s3_find(s, key);
+        fake_s3_delete(s, key);
         if (answer)
             mill_exchange_answer(x, o ? 204 : 404, (struct mill_map){0}, MILL_STR(""));
     } else if (!key[0] && answer) {

@@ -97,6 +97,26 @@ static const struct audit_case {
      8,
      2,
      1},
+    {"merged, it lists nothing, and its parts are still there",
+     {{.end = 10, .rows = 8, .parts = "[]"},
+      {.end = 5, .rows = 5},
+      {.start = 5, .end = 10, .rows = 3}},
+     {{MILL_AUDIT_NAME, 0, 10}, {MILL_AUDIT_ROWS, 0, 10}},
+     8,
+     2,
+     0},
+    {"merged, its parts do not reach its end",
+     {{.end = 12, .rows = 8, .parts = "2"}, {.start = 12, .end = 13, .rows = 1}},
+     {{MILL_AUDIT_NAME, 0, 12}, {MILL_AUDIT_GAP, 10, 12}},
+     9,
+     2,
+     0},
+    {"merged, its parts are of another path",
+     {{.end = 10, .rows = 8, .day = 1, .parts = "2"}},
+     {{MILL_AUDIT_NAME, 0, 10}},
+     0,
+     0,
+     0},
     {"merged, with fewer rows than its parts",
      {{.end = 10, .rows = 7, .parts = "2"}},
      {{MILL_AUDIT_ROWS, 0, 10}},
@@ -184,7 +204,7 @@ static void give(struct mill_audit *a, size_t i, const struct there *t, struct m
             "[{\"object\":\"" KEY("1", "0-4") "\",\"rows\":3},"
                                               "{\"object\":\"" KEY("2", "0-4") "\",\"rows\":1}]");
     if (t->parts)
-        f->parts = mill_str(PARTS);
+        f->parts = mill_str(t->parts[0] == '[' ? t->parts : PARTS);
     mill_audit_footer(a, i, t->no_footer ? NULL : f, MILL_STR("cannot be read"));
 }
 

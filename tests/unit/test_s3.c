@@ -350,11 +350,59 @@ static void test_set_up(void **state)
 
 #define ROW(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void test_copy(void **state)
+{
+    struct world *w = *state;
+    struct mill_err err;
+    struct mill_s3_head head;
+    enum mill_s3_put how;
+
+    assert_int_equal(put(w, "merging/" KEY, MILL_STR("rows"), &how, &err), MILL_OK);
+    assert_int_equal(mill_s3_copy(w->s3, "merging/" KEY, KEY, &err), MILL_OK);
+    assert_int_equal(mill_s3_head(w->s3, KEY, &head, &err), MILL_OK);
+    assert_int_equal(head.bytes, 4);
+    assert_true(mill_str_is(mill_map_get(head.meta, "plan"), "S=0 E=100"));
+    assert_int_equal(head.modified_ms, INT64_C(1795910401000));
+    assert_true(head.now_ms > head.modified_ms - INT64_C(86400000) * 400);
+    assert_int_equal(mill_s3_copy(w->s3, KEY "x", KEY, &err), MILL_E_NOENT);
+    /* A lost reply: again is the same. */
+    w->fake->faults[0] = (struct fake_fault){.status = 500, .act_first = true};
+    assert_int_equal(mill_s3_copy(w->s3, "merging/" KEY, KEY, &err), MILL_OK);
+    assert_int_equal(atomic_load(&w->fake->bad_signatures), 0);
+}
+
+static void test_delete_many(void **state)
+{
+    enum { MANY = 1003 };
+    struct world *w = *state;
+    struct mill_err err;
+    struct mill_str keys[MANY];
+    static char names[MANY][32];
+    enum mill_s3_put how;
+    int before;
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "many/<%d>&+", i);
+        keys[i] = mill_str(names[i]);
+        if (i % 500 == 0 || i == MANY - 1)
+            assert_int_equal(put(w, names[i], MILL_STR("x"), &how, &err), MILL_OK);
+    }
+    assert_int_equal(put(w, "many/kept", MILL_STR("x"), &how, &err), MILL_OK);
+    before = atomic_load(&w->fake->requests);
+    assert_int_equal(mill_s3_delete_many(w->s3, keys, MANY, &err), MILL_OK);
+    assert_int_equal(atomic_load(&w->fake->requests) - before, 2);
+    assert_int_equal(w->fake->n_objects, 1);
+    assert_string_equal(w->fake->objects[0].key, "many/kept");
+    assert_int_equal(mill_s3_delete_many(w->s3, keys, 0, &err), MILL_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_checker),
         ROW(test_object),
+        ROW(test_copy),
+        ROW(test_delete_many),
         ROW(test_signatures),
         ROW(test_doubt),
         ROW(test_keys_expire),

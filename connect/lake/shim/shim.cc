@@ -1,4 +1,4 @@
-#include "shim.h"
+#include "inside.h"
 
 #include <arrow/buffer.h>
 #include <arrow/c/abi.h>
@@ -17,8 +17,6 @@
 #include <parquet/metadata.h>
 #include <parquet/properties.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <exception>
 #include <memory>
 
@@ -67,33 +65,8 @@ class Sink final : public arrow::io::OutputStream
     bool closed_ = false;
 };
 
-int failed(const char *text, int code, char *err, size_t size)
-{
-    std::snprintf(err, size, "%s", text);
-    return code;
-}
-
-/** No exception and no Status leaves the shim. */
-template <class F> int guarded(char *err, size_t size, F &&f)
-{
-    try {
-        arrow::Status st = f();
-        if (st.ok())
-            return 0;
-        return failed(st.ToString().c_str(),
-                      st.IsOutOfMemory() ? ENOMEM
-                      : st.IsIOError()   ? EIO
-                                         : EINVAL,
-                      err, size);
-    } catch (const std::bad_alloc &) {
-        return failed("out of memory", ENOMEM, err, size);
-    } catch (const std::exception &e) {
-        return failed(e.what(), EINVAL, err, size);
-    }
-}
-
-std::shared_ptr<parquet::WriterProperties> properties(const mill_pq_options &o,
-                                                      arrow::MemoryPool *pool)
+std::shared_ptr<parquet::WriterProperties>
+properties(const mill_pq_options &o, const arrow::Schema &schema, arrow::MemoryPool *pool)
 {
     parquet::WriterProperties::Builder b;
 
@@ -106,8 +79,11 @@ std::shared_ptr<parquet::WriterProperties> properties(const mill_pq_options &o,
         parquet::BloomFilterOptions bloom;
         bloom.ndv = o.bloom_values;
         bloom.fpp = 0.01;
-        for (const char *const *c = o.blooms; *c; c++)
-            b.enable_bloom_filter(*c, bloom);
+        for (const char *const *c = o.blooms; *c; c++) {
+            auto field = schema.GetFieldByName(*c);
+            if (field && field->type()->id() == arrow::Type::STRING)
+                b.enable_bloom_filter(*c, bloom);
+        }
     }
     return b.build();
 }
@@ -123,36 +99,50 @@ struct mill_pq {
     std::unique_ptr<parquet::arrow::FileWriter> writer;
 };
 
+arrow::Status mill_pq_make(mill_pq **out, std::shared_ptr<arrow::Schema> schema,
+                           const mill_pq_options &o, mill_pq_sink_fn sink, void *arg)
+{
+    /* What fails half-way is aborted, not closed: see mill_pq_abort. */
+    std::unique_ptr<mill_pq, void (*)(mill_pq *)> w(new mill_pq, mill_pq_abort);
+
+    w->schema = std::move(schema);
+    w->sink = std::make_shared<Sink>(sink, arg);
+    w->group_bytes = o.row_group_bytes;
+    ARROW_ASSIGN_OR_RAISE(
+        w->writer, parquet::arrow::FileWriter::Open(*w->schema, w->pool.get(), w->sink,
+                                                    properties(o, *w->schema, w->pool.get())));
+    *out = w.release();
+    return arrow::Status::OK();
+}
+
+std::shared_ptr<arrow::Schema> mill_pq_schema(const mill_pq *w)
+{
+    return w->schema;
+}
+
+arrow::Status mill_pq_add(mill_pq *w, const arrow::RecordBatch &rows)
+{
+    if (w->pool->bytes_allocated() > w->group_bytes)
+        ARROW_RETURN_NOT_OK(w->writer->NewBufferedRowGroup());
+    return w->writer->WriteRecordBatch(rows);
+}
+
 extern "C" int mill_pq_open(struct mill_pq **out, struct ArrowSchema *schema,
                             const struct mill_pq_options *o, mill_pq_sink_fn sink, void *arg,
                             char *err, size_t size)
 {
-    std::unique_ptr<mill_pq> w;
-    int rc = guarded(err, size, [&]() -> arrow::Status {
-        w = std::make_unique<mill_pq>();
-        ARROW_ASSIGN_OR_RAISE(w->schema, arrow::ImportSchema(schema));
-        w->sink = std::make_shared<Sink>(sink, arg);
-        w->group_bytes = o->row_group_bytes;
-        ARROW_ASSIGN_OR_RAISE(w->writer,
-                              parquet::arrow::FileWriter::Open(*w->schema, w->pool.get(), w->sink,
-                                                               properties(*o, w->pool.get())));
-        return arrow::Status::OK();
+    *out = nullptr;
+    return guarded(err, size, [&]() -> arrow::Status {
+        ARROW_ASSIGN_OR_RAISE(auto columns, arrow::ImportSchema(schema));
+        return mill_pq_make(out, std::move(columns), *o, sink, arg);
     });
-    *out = w.release();
-    if (rc != 0) {
-        mill_pq_abort(*out);
-        *out = nullptr;
-    }
-    return rc;
 }
 
 extern "C" int mill_pq_write(struct mill_pq *w, struct ArrowArray *batch, char *err, size_t size)
 {
     return guarded(err, size, [&]() -> arrow::Status {
         ARROW_ASSIGN_OR_RAISE(auto rows, arrow::ImportRecordBatch(batch, w->schema));
-        if (w->pool->bytes_allocated() > w->group_bytes)
-            ARROW_RETURN_NOT_OK(w->writer->NewBufferedRowGroup());
-        return w->writer->WriteRecordBatch(*rows);
+        return mill_pq_add(w, *rows);
     });
 }
 
@@ -200,6 +190,7 @@ extern "C" int mill_pq_footer(const void *tail, size_t n, mill_pq_pair_fn each, 
         *rows = file->num_rows();
         for (int64_t i = 0; pairs && i < pairs->size(); i++)
             each(arg, pairs->key(i).c_str(), pairs->value(i).c_str());
+        each(arg, MILL_PQ_COLUMNS, file->schema()->ToString().c_str());
         return arrow::Status::OK();
     });
 }

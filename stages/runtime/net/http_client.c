@@ -166,6 +166,16 @@ void mill_http_wake(struct mill_http *h)
     curl_multi_wakeup(h->multi);
 }
 
+int64_t mill_http_date_ms(struct mill_str s)
+{
+    char text[64];
+    time_t t;
+
+    mill_str_cut(s, text, sizeof text);
+    t = curl_getdate(text, NULL);
+    return t > 0 ? (int64_t)t * 1000 : 0;
+}
+
 struct mill_str mill_http_header(const struct mill_http_reply *r, const char *name)
 {
     for (size_t i = 0; i < r->headers.n; i++)

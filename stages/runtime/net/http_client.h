@@ -70,6 +70,10 @@ struct mill_http_conf {
 /** @brief Value of a reply header, whatever its case; absent if none. @own borrowed */
 struct mill_str mill_http_header(const struct mill_http_reply *r, const char *name);
 
+/** @brief A date header ("Sun, 06 Nov 1994 08:49:37 GMT") as ms since 1970. @return 0: it is none
+ */
+int64_t mill_http_date_ms(struct mill_str s);
+
 /** @param conf NULL = all defaults @own new in *out */
 enum mill_code mill_http_new(struct mill_http **out, const struct mill_http_conf *conf,
                              struct mill_err *err) MILL_NODISCARD;

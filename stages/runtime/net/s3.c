@@ -64,6 +64,7 @@ enum mill_code mill_s3_new(struct mill_s3 **out, const struct mill_s3_conf *conf
     if (!s)
         return mill_fail(err, MILL_E_NOMEM, "s3", "out of memory");
     mill_str_cut(mill_str(region ? region : "us-east-1"), s->region, sizeof s->region);
+    snprintf(s->bucket, sizeof s->bucket, "%s", conf->bucket);
     snprintf(s->sigv4, sizeof s->sigv4, "aws:amz:%s:s3", s->region);
     s->timeout_ms = conf->timeout_ms ? conf->timeout_ms : S3_TIMEOUT_MS;
     mill_buf_init(&s->body, (size_t)S3_BODY_BYTES);
@@ -270,6 +271,8 @@ enum mill_code mill_s3_head(struct mill_s3 *s, const char *key, struct mill_s3_h
         return mill_fail(err, MILL_E_DATA, "s3", "HEAD %s: no length", key);
     out->bytes = (uint64_t)bytes;
     mill_str_cut(mill_s3_header(&reply, "ETag"), out->etag, sizeof out->etag);
+    out->modified_ms = mill_http_date_ms(mill_s3_header(&reply, "Last-Modified"));
+    out->now_ms = mill_http_date_ms(mill_s3_header(&reply, "Date"));
     if (!s3_read_meta(s, &reply, &out->meta))
         return mill_fail(err, MILL_E_NOMEM, "s3", "out of memory");
     return MILL_OK;

@@ -1,13 +1,14 @@
 /**
  * @file s3.h
- * @brief The part of S3 that we need, over http_client: conditional PUT, GET, HEAD, LIST, DELETE.
+ * @brief The part of S3 that we need, over http_client: conditional PUT, GET, HEAD, LIST, COPY,
+ * DELETE.
  *
  * Model: requests are signed with SigV4; credentials come from the chain (aws_creds.h), which is
  * asked anew when they are refused (401, 403, an expired token), so that rotated ones are used.
- * Blocking calls with a few quick retries inside where a retry is safe (GET, HEAD, LIST, DELETE;
- * PUT because it is conditional, a lost reply is settled by HEAD), none after twice timeout_ms: no
- * call lasts longer than three times that. What is left is MILL_E_IO: an outage, the caller waits.
- * Bodies are held in memory. One thread per client.
+ * Blocking calls with a few quick retries inside where a retry is safe (GET, HEAD, LIST, COPY,
+ * DELETE; PUT because it is conditional, a lost reply is settled by HEAD), none after twice
+ * timeout_ms: no call lasts longer than three times that. What is left is MILL_E_IO: an outage, the
+ * caller waits. Bodies are held in memory. One thread per client.
  *
  * All return MILL_OK; MILL_E_IO (outage, throttling; may be tried again); MILL_E_AUTH (keys
  * refused); MILL_E_CONFIG (no such bucket, wrong region, request refused; or none of the chain's
@@ -31,6 +32,9 @@ struct mill_s3_conf {
 struct mill_s3_head {
     uint64_t bytes;
     char etag[80];
+    int64_t
+        modified_ms; /**< when it was written, by the service's clock, since 1970; 0 = not said */
+    int64_t now_ms;  /**< that clock when it answered; 0 = not said */
     struct mill_map meta; /**< x-amz-meta-*, names lower case; borrowed until the next call */
 };
 
@@ -62,6 +66,14 @@ enum mill_code mill_s3_head(struct mill_s3 *s, const char *key, struct mill_s3_h
 /** @brief No error when there is no such object. */
 enum mill_code mill_s3_delete(struct mill_s3 *s, const char *key,
                               struct mill_err *err) MILL_NODISCARD;
+/** @brief Copy an object inside of the service, whole and at once, its metadata too; what is under
+ *  the new name is replaced. At most 5 GiB. @return also MILL_E_NOENT (no source) */
+enum mill_code mill_s3_copy(struct mill_s3 *s, const char *from, const char *to,
+                            struct mill_err *err) MILL_NODISCARD;
+/** @brief Delete many by few requests (1,000 keys each); keys that are not there are no error.
+ *  Each key goes at once, all together do not. */
+enum mill_code mill_s3_delete_many(struct mill_s3 *s, const struct mill_str *keys, size_t n,
+                                   struct mill_err *err) MILL_NODISCARD;
 /** @brief Every key under a prefix, in order; each stops the walk by returning false. It may not
  *  use s. */
 enum mill_code mill_s3_list(struct mill_s3 *s, const char *prefix,

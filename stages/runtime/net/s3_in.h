@@ -34,6 +34,7 @@ struct mill_s3 {
     struct mill_aws *aws;
     struct mill_buf base; /**< scheme://host[/bucket], no slash at the end */
     char region[64];
+    char bucket[128];
     char sigv4[96];
     uint32_t timeout_ms;
     struct mill_buf body;

@@ -1,0 +1,22 @@
+/**
+ * @file stage.h
+ * @brief Inside of compact: one merge, from its parts to the file under merging/.
+ */
+#ifndef MILL_COMPACT_STAGE_H
+#define MILL_COMPACT_STAGE_H
+
+#include "compact/job.h"
+
+struct stage {
+    struct mill_compact_job *job;
+    const struct mill_scan *scan;
+    struct mill_s3 *s3;
+    int64_t until_ms; /**< mill_tick_ms() after which nothing may be put any more */
+};
+
+/** @brief Merge a step's parts; where their columns do not go together, several files, or none.
+ *  @return MILL_OK; MILL_E_NOENT: it is too late by now (or a part is gone), list anew */
+enum mill_code mill_stage_merge(struct stage *g, const struct mill_compact_step *s,
+                                struct mill_err *err) MILL_NODISCARD;
+
+#endif
