@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RECORDS = 80, HOUR_MS = 3600000, RUNS_MAX = 8 };
+enum { RECORDS = 36, HOUR_MS = 3600000, RUNS_MAX = 8 };
 #define TOPIC "ev"
 static const struct mill_s3_opts s3 = {.bucket = "lake", .prefix = "p/"};
 
@@ -120,7 +120,7 @@ static void fill(void)
     seen.rows = view(false).rows;
     seen.plain_twice = seen.plain_missed = seen.acts = 0;
     assert_int_equal(seen.rows, RECORDS);
-    assert_true(fake_lake.n > 20);
+    assert_true(fake_lake.n > 10);
     fake_lake.on_act = on_act;
 }
 
@@ -255,7 +255,7 @@ static void test_killed(void **state)
     settle();
     acts = fake_lake.acts - acts;
     want = names();
-    assert_true(acts > 20);
+    assert_true(acts > 12);
     for (int at = 1; at <= acts; at++)
         for (int after = 0; after < 2; after++) {
             char *got;
