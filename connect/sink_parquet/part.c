@@ -42,6 +42,7 @@ enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *a
     mill_str_cut(mill_str(at->topic_id), p->topic_id, sizeof p->topic_id);
     p->shape = mill_shape_keep(topic->shape);
     mill_buf_init(&p->rejected, PART_REJECTED_MAX);
+    mill_arena_init(&p->mem);
     s->parts[s->n_parts++] = p;
     *out = p;
     return MILL_OK;
@@ -56,6 +57,10 @@ static void part_files_free(struct sink *s, struct sink_part *p)
     p->n_files = 0;
     s->held -= p->held;
     p->held = 0;
+    free(p->failed);
+    p->failed = NULL;
+    p->n_failed = p->failed_size = p->failed_bytes = 0;
+    mill_arena_release(&p->mem);
 }
 
 void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start)
@@ -165,11 +170,61 @@ bool sink_part_rejects(const struct sink_part *p)
     return p->rejected.n || p->rejected.failed;
 }
 
+static struct mill_str part_dup(struct sink_part *p, struct mill_str s, bool *ok)
+{
+    struct mill_str copy = {NULL, 0};
+
+    if (s.p && *ok) {
+        copy = mill_arena_dup(&p->mem, s);
+        *ok = copy.p != NULL;
+    }
+    return copy;
+}
+
+/** A copy for the record's failure record, which goes out with the commit that ends the range. */
+static enum mill_code part_failed(struct sink *s, struct sink_part *p, const struct mill_record *in,
+                                  const struct mill_err *why, struct mill_err *err)
+{
+    struct mill_sink_failure *f;
+    struct mill_pair *h = mill_arena_calloc(&p->mem, in->headers.n + 1, sizeof *h);
+    size_t bytes = sizeof *f + in->key.n + in->raw.n + in->headers.n * sizeof *h;
+    bool ok = h != NULL;
+
+    if (p->n_failed == p->failed_size) {
+        size_t size = p->failed_size ? 2 * p->failed_size : 8;
+        f = realloc(p->failed, size * sizeof *f);
+        if (!f)
+            return mill_fail(err, MILL_E_NOMEM, "failures", "out of memory");
+        p->failed = f;
+        p->failed_size = size;
+    }
+    f = &p->failed[p->n_failed];
+    *f = (struct mill_sink_failure){.in = *in, .why = *why};
+    f->in.topic = p->topic->name;
+    f->in.key = part_dup(p, in->key, &ok);
+    f->in.raw = part_dup(p, in->raw, &ok);
+    f->in.origin = part_dup(p, in->origin, &ok);
+    for (size_t i = 0; ok && i < in->headers.n; i++) {
+        h[i] = (struct mill_pair){part_dup(p, in->headers.v[i].key, &ok),
+                                  part_dup(p, in->headers.v[i].value, &ok)};
+        bytes += in->headers.v[i].key.n + in->headers.v[i].value.n;
+    }
+    if (!ok)
+        return mill_fail(err, MILL_E_NOMEM, "failures", "out of memory");
+    f->in.headers = (struct mill_map){h, in->headers.n};
+    p->n_failed++;
+    p->failed_bytes += bytes;
+    p->held += bytes;
+    s->held += bytes;
+    return MILL_OK;
+}
+
 /** A record that is no row: kept with its bytes and the reason, in a place of its own. */
 static enum mill_code part_reject(struct mill_ctx *ctx, struct sink_part *p,
                                   const struct mill_record *in, struct mill_err *err)
 {
     struct mill_err why = *err;
+    enum mill_code rc;
 
     if (!sink_part_rejects(p)) /* one line a range; the metric and the footer have them all */
         mill_log(MILL_WARN, "record_rejected",
@@ -178,7 +233,9 @@ static enum mill_code part_reject(struct mill_ctx *ctx, struct sink_part *p,
                  "%s: %s", why.where, why.text);
     mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_REJECTED, 1);
     mill_buf_printf(&p->rejected, "%s%lld", p->rejected.n ? "," : "", (long long)in->offset);
-    return part_add_raw(ctx, p, MILL_OBJECT_REJECTED, in, mill_str(why.text), err);
+    /* A tombstone is nothing that anybody could mend. */
+    rc = in->raw.p ? part_failed(mill_state(ctx), p, in, &why, err) : MILL_OK;
+    return rc ? rc : part_add_raw(ctx, p, MILL_OBJECT_REJECTED, in, mill_str(why.text), err);
 }
 
 static enum mill_code part_add_row(struct mill_ctx *ctx, struct sink_part *p,

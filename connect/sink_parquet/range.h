@@ -10,6 +10,7 @@
 #ifndef MILL_SINK_PARQUET_H
 #define MILL_SINK_PARQUET_H
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "lake/file.h"
 #include "lake/fill.h"
@@ -108,7 +109,11 @@ struct sink_part {
     struct sink_file *files;
     size_t n_files;
     size_t held;
-    struct mill_buf rejected; /**< their offsets, as a JSON list without its brackets */
+    struct mill_buf rejected;         /**< their offsets, as a JSON list without its brackets */
+    struct mill_sink_failure *failed; /**< they themselves, for their failure records */
+    size_t n_failed, failed_size;     /**< how many; and room */
+    size_t failed_bytes;
+    struct mill_arena mem; /**< what they point to */
 };
 
 struct sink {

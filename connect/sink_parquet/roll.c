@@ -63,9 +63,10 @@ static bool roll_commit(struct mill_ctx *ctx, struct sink_part *p, int64_t next,
                         const struct mill_plan *plan, char *text, struct mill_err *err)
 {
     struct mill_str meta = mill_plan_text(plan, text, MILL_PLAN_TEXT_MAX);
-    enum mill_code rc = meta.n
-                            ? mill_sink_commit(ctx, p->topic->name, p->partition, next, meta, err)
-                            : mill_fail(err, MILL_E_NOMEM, "plan", "out of memory");
+    size_t n = plan->done && next > p->start ? p->n_failed : 0; /* they go out with E */
+    enum mill_code rc = meta.n ? mill_sink_commit_failures(ctx, p->topic->name, p->partition, next,
+                                                           meta, p->failed, n, err)
+                               : mill_fail(err, MILL_E_NOMEM, "plan", "out of memory");
 
     if (rc == MILL_OK)
         return true;

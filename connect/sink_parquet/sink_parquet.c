@@ -5,6 +5,7 @@
  * in   topics    any list; Avro in the Confluent framing, or raw (raw-topics)
  * out  objects   PREFIXtopic=T/dt=YYYY-MM-DD/T+ID+PARTITION+START-END.parquet, and rejected=T/… for
  *                records that cannot be decoded (original bytes, headers and the reason)
+ *      failures  the same records to failures-topic, in the transaction that ends their range
  * Verdicts: DONE when the record is kept; LATER while S3, registry or broker are away; STOP when an
  * invariant is broken (another plan's object, a gap in the log) or memory is out.
  * State: none but the offset commit's metadata (lake/plan.h). Replay: a range that was planned is
@@ -20,7 +21,8 @@
 enum {
     SINK_PREFETCH_MAX = 256 << 20,
     SINK_ENCODING_MAX = 64 << 20,
-    SINK_POLL_MS = 5000 /**< longest that on_poll rolls before it lets the consumer be polled */
+    SINK_POLL_MS = 5000, /**< longest that on_poll rolls before it lets the consumer be polled */
+    SINK_FAILED_MAX = 4 << 20 /**< bytes of failure records in one transaction, about */
 };
 
 static const struct mill_port sink_in[] = {
@@ -234,7 +236,7 @@ static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
         sink_roll(ctx, p, SINK_ROLL_REDO);
     } else if (p->rows >= conf->roll_rows) {
         sink_roll(ctx, p, SINK_ROLL_ROWS);
-    } else if (p->held >= conf->roll_bytes) {
+    } else if (p->held >= conf->roll_bytes || p->failed_bytes >= SINK_FAILED_MAX) {
         sink_roll(ctx, p, SINK_ROLL_BYTES);
     }
     if (p->state != SINK_OPEN)

@@ -5,7 +5,8 @@
  * Model: for each assigned partition on_assign is called before its records, on_revoke after the
  * last one. on_record keeps (copies) what it needs and returns MILL_DONE; nothing is committed
  * until the sink calls mill_sink_commit. The in port's topic option may name several topics,
- * separated by commas. A sink writes no transaction.
+ * separated by commas. What a sink writes to topics is failure records, each in the transaction of
+ * the commit that settles its record.
  */
 #ifndef MILL_SINK_H
 #define MILL_SINK_H
@@ -39,6 +40,20 @@ struct mill_sink {
 enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
                                 int64_t next, struct mill_str metadata,
                                 struct mill_err *err) MILL_NODISCARD;
+/** A record that could not be delivered, and why. */
+struct mill_sink_failure {
+    struct mill_record in; /**< what it points to is borrowed */
+    struct mill_err why;
+};
+
+/** @brief Commit as mill_sink_commit does, and the failure records of these records (original
+ * bytes, headers that say what happened, to failures-topic) in the same transaction: both or
+ * neither. With an empty failures-topic only the offset.
+ *  @param v may be NULL when n is 0 @return as mill_sink_commit */
+enum mill_code mill_sink_commit_failures(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                         int64_t next, struct mill_str metadata,
+                                         const struct mill_sink_failure *v, size_t n,
+                                         struct mill_err *err) MILL_NODISCARD;
 /** @brief How far the log went when the partition was last read to its end: behind the last record
  *  and the transaction markers that follow it. @return -1 = never yet, or records wait (MILL_LATER)
  */

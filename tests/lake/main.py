@@ -28,7 +28,7 @@ except ImportError as e:
     print(f"skipped: {e}; run deploy/local/setup")
     sys.exit(77)
 
-SINKS = 3
+SINKS, FAILURE_PARTITIONS = 3, 2
 VISIBLE_S = 15      # Must hold: after the last record, with no new one
 SETTLE_S = 240      # after the last fault, until all is in the lake
 QUIET_ROUNDS = 3
@@ -94,6 +94,7 @@ class Run:
         self.world = World()
         self.id = f"{seed % 10**6}-{os.getpid()}"
         self.events, self.raw = f"lake.events.{self.id}", f"lake.raw.{self.id}"
+        self.failures = f"lake.failures.{self.id}"
         self.topics = {self.events: EVENT_PARTITIONS, self.raw: RAW_PARTITIONS}
         self.prefix = f"run/{self.id}/"
         self.struck: Counter = Counter()
@@ -109,7 +110,7 @@ class Run:
     def up(self) -> None:
         self.world.up()
         admin = AdminClient({"bootstrap.servers": self.world.env["BROKERS"]})
-        new = [NewTopic(t, n, 1) for t, n in self.topics.items()]
+        new = [NewTopic(t, n, 1) for t, n in (self.topics | {self.failures: FAILURE_PARTITIONS}).items()]
         for f in admin.create_topics(new).values():
             f.result(30)
         ids = [self.world.register(f"{self.events}-value", s) for s in SCHEMAS]
@@ -134,6 +135,7 @@ class Run:
                 f"--group=lake-{self.id}", f"--s3-endpoint={self.door.url}",
                 f"--s3-bucket={env['S3_BUCKET']}", f"--s3-prefix={self.prefix}",
                 f"--flush={FLUSH_S}s", "--roll-rows=3000", f"--raw-topics={self.raw}",
+                f"--failures-topic={self.failures}",
                 f"--event-time={self.events}:at", f"--hours={self.events}", "--s3-timeout=5s",
                 "--meta-columns=_topic,_partition,_offset,_timestamp,_key",
                 "--rdkafka.session.timeout.ms=6000", "--rdkafka.max.poll.interval.ms=30000"]
@@ -250,6 +252,7 @@ class Run:
                 self.bad.append(f"sink {s.number} ended with {code}")
         rows = proof.truth(self.world.env["BROKERS"], self.topics, self.tmp / "truth.parquet")
         found = proof.Proof(self.prefix, self.events, self.raw, self.tmp / "truth.parquet")
+        found.failed(proof.failures(self.world.env["BROKERS"], self.failures, FAILURE_PARTITIONS))
         audit = self.audit.agrees(rows)
         audit += self.audit.detects(self.events, self.rng)
         self.notes.append(f"objects {found.objects}, rejected rows {found.rejected}")

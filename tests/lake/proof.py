@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import boto3
@@ -52,6 +53,27 @@ def truth(brokers: str, topics: dict[str, int], file: Path) -> int:
     return rows
 
 
+def failures(brokers: str, topic: str, partitions: int) -> list[tuple]:
+    """Committed failure records: (topic, partition, offset, key, value) of what each is about."""
+    c = ck.Consumer({"bootstrap.servers": brokers, "group.id": "lake-failures", "log_level": 0,
+                     "enable.auto.commit": False, "isolation.level": "read_committed",
+                     "enable.partition.eof": True})
+    left, found, until = set(range(partitions)), [], time.monotonic() + 120
+    c.assign([ck.TopicPartition(topic, p, 0) for p in left])
+    while left and time.monotonic() < until:
+        for m in c.consume(1000, 1.0):
+            if m.error():
+                left.discard(m.partition())
+                continue
+            h = {k: v.decode() for k, v in m.headers()}
+            found.append((h["__connect.errors.topic"], int(h["__connect.errors.partition"]),
+                          int(h["__connect.errors.offset"]), m.key(), m.value()))
+    c.close()
+    if left:
+        raise RuntimeError(f"{topic}: not read to its end: {left}")
+    return found
+
+
 class Proof:
     """Findings of DuckDB; `bad` says what else is wrong."""
 
@@ -63,7 +85,7 @@ class Proof:
         con.execute(f"""create table lake as
             select '{events}' topic, _partition part, _offset pos, decode(_key) AS "key", 'row' kind,
                 id = 'm' || substr(decode(_key), 2) and strftime("at", '%Y-%m-%d') = dt
-                    and strftime("at", '%H') = hour good, filename
+                    and strftime("at", '%H') = hour good, filename, null::blob bytes
             from read_parquet('{base}topic={events}/**/*.parquet', union_by_name = true,
                 filename = true, hive_partitioning = true, hive_types = {{dt: varchar, hour: varchar}})""")
         for kind, topic in (("row", raw), ("rejected", events)):
@@ -71,7 +93,7 @@ class Proof:
                 con.execute(f"""insert into lake
                     select '{topic}', "partition", "offset", decode("key"), '{kind}',
                         headers = [{{key: 'n', value: encode(substr(decode("key"), 2))}}]
-                            and strftime("timestamp", '%Y-%m-%d') = dt, filename
+                            and strftime("timestamp", '%Y-%m-%d') = dt, filename, "value"
                     from read_parquet('{base}{'topic' if kind == 'row' else kind}={topic}/**/*.parquet',
                         filename = true, hive_partitioning = true, hive_types = {{dt: varchar}})""")
             except Exception as e:
@@ -89,6 +111,15 @@ class Proof:
             where l.key <> t.key or l.good is not true""")
         self.rejected = self.one("select count(*) from lake where kind = 'rejected'")
         self.objects = self.one("select count(distinct filename) from lake")
+
+    def failed(self, found: list[tuple]) -> None:
+        """Each rejected record that is no tombstone has one failure record, with its bytes."""
+        rows = self.con.execute("select topic, part, pos, key, bytes from lake "
+                                "where kind = 'rejected' and bytes is not null").fetchall()
+        lake = Counter((t, p, o, k.encode(), v) for t, p, o, k, v in rows)
+        said = Counter(found)
+        self.bad += [f"failure record missing or other: {x}" for x in list(lake - said)[:10]]
+        self.bad += [f"failure record twice or of nothing: {x}" for x in list(said - lake)[:10]]
 
     def one(self, sql: str) -> int:
         return self.con.execute(sql).fetchone()[0]

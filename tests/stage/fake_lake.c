@@ -60,8 +60,25 @@ const char *fake_footer(const struct fake_object *o, const char *key)
     return "";
 }
 
-enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
-                                int64_t next, struct mill_str metadata, struct mill_err *err)
+/** Keep what a failure record would say. */
+static void fake_failed(const struct mill_sink_failure *f)
+{
+    struct fake_failure *to = &fake_lake.failures[fake_lake.n_failures++];
+
+    if (fake_lake.n_failures > FAKE_FAILURES)
+        abort();
+    *to = (struct fake_failure){.offset = f->in.offset};
+    mill_str_cut(f->in.raw, to->raw, sizeof to->raw);
+    to->raw_n = f->in.raw.n;
+    mill_str_cut(f->in.key, to->key, sizeof to->key);
+    mill_str_cut(mill_map_get(f->in.headers, "h"), to->header, sizeof to->header);
+    snprintf(to->why, sizeof to->why, "%s: %s", f->why.where, f->why.text);
+}
+
+enum mill_code mill_sink_commit_failures(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                         int64_t next, struct mill_str metadata,
+                                         const struct mill_sink_failure *v, size_t n,
+                                         struct mill_err *err)
 {
     bool effect, ok = fake_act(&effect);
 
@@ -73,10 +90,18 @@ enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t
     if (effect) {
         fake_lake.offset = next;
         mill_str_cut(metadata, fake_lake.metadata, sizeof fake_lake.metadata);
+        for (size_t i = 0; i < n; i++)
+            fake_failed(&v[i]);
     }
     if (ok && !fake_lake.commit_unknown)
         return MILL_OK;
     return mill_fail(err, MILL_E_KAFKA, "commit", "no answer");
+}
+
+enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                int64_t next, struct mill_str metadata, struct mill_err *err)
+{
+    return mill_sink_commit_failures(ctx, topic, partition, next, metadata, NULL, 0, err);
 }
 
 int64_t mill_sink_read_to(struct mill_ctx *ctx, const char *topic, int32_t partition)

@@ -6,7 +6,7 @@
 
 #include "net/s3.h"
 
-enum { FAKE_OBJECTS = 4096, FAKE_SCHEMAS = 8 };
+enum { FAKE_OBJECTS = 4096, FAKE_SCHEMAS = 8, FAKE_FAILURES = 4096 };
 
 struct fake_object {
     char *key;
@@ -16,9 +16,18 @@ struct fake_object {
     int64_t made_ms;
 };
 
+/** What a failure record was made of. */
+struct fake_failure {
+    int64_t offset;
+    char raw[32], key[16], header[16], why[160];
+    size_t raw_n;
+};
+
 struct fake_lake {
     struct fake_object objects[FAKE_OBJECTS];
     size_t n;
+    struct fake_failure failures[FAKE_FAILURES]; /**< committed with the offsets */
+    size_t n_failures;
     int64_t offset; /**< committed; -1 = none */
     char metadata[4096];
     const char *schemas[FAKE_SCHEMAS]; /**< by id - 1 */

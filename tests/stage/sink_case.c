@@ -37,6 +37,11 @@ int sink_teardown(void **state)
     return 0;
 }
 
+static bool is_null(int64_t offset)
+{
+    return offset % 11 == 5;
+}
+
 struct mill_record record_at(const char *topic, int64_t offset)
 {
     static const struct mill_pair headers[] = {{{"h", 1}, {"v", 1}}};
@@ -48,7 +53,7 @@ struct mill_record record_at(const char *topic, int64_t offset)
                              .key = MILL_STR("key"),
                              .headers = {headers, 1}};
 
-    if (offset % 11 == 5)
+    if (is_null(offset))
         return in;
     in.raw = offset % 7 == 3 ? (struct mill_str){cut, sizeof cut - 1}
              : offset % 2    ? (struct mill_str){v1, sizeof v1 - 1}
@@ -58,7 +63,7 @@ struct mill_record record_at(const char *topic, int64_t offset)
 
 static bool is_bad(int64_t offset)
 {
-    return offset % 11 == 5 || offset % 7 == 3;
+    return is_null(offset) || offset % 7 == 3;
 }
 
 struct mill_ctx *sink_start(const char *more)
@@ -157,13 +162,18 @@ void sink_check_ranges(const char *topic, int64_t to)
 
 void sink_check_whole(const char *topic, int64_t to)
 {
-    int64_t rows, rejected, bad = 0;
+    int64_t rows, rejected, bad = 0, nulls = 0;
 
     case_ranges(topic, to, &rows, &rejected);
-    for (int64_t i = 0; i < to; i++)
+    for (int64_t i = 0; i < to; i++) {
         bad += is_bad(i);
+        nulls += is_null(i);
+    }
     assert_int_equal(rejected, bad);
     assert_int_equal(rows, to - bad);
+    assert_int_equal(fake_lake.n_failures, bad - nulls); /* each once, in order */
+    for (size_t i = 1; i < fake_lake.n_failures; i++)
+        assert_true(fake_lake.failures[i].offset > fake_lake.failures[i - 1].offset);
 }
 
 void sink_wait_backoff(void)

@@ -153,6 +153,35 @@ static void test_schema_after_reject(void **state)
     fake_free(ctx);
 }
 
+/** What cannot be decoded goes out as it came, with the commit that ends its range, not before; a
+ *  tombstone, which has nothing to decode, does not. */
+static void test_failure_records(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    sink_feed(ctx, "t", 0, 6); /* 3 is damaged, 5 has no value */
+    assert_int_equal(fake_lake.n_failures, 0);
+    sink_feed(ctx, "t", 6, 7);
+    assert_int_equal(fake_lake.offset, 7);
+    assert_int_equal(fake_lake.n_failures, 1);
+    assert_int_equal(fake_lake.failures[0].offset, 3);
+    assert_int_equal(fake_lake.failures[0].raw_n, record_at("t", 3).raw.n);
+    assert_memory_equal(fake_lake.failures[0].raw, record_at("t", 3).raw.p,
+                        record_at("t", 3).raw.n);
+    assert_string_equal(fake_lake.failures[0].key, "key");
+    assert_string_equal(fake_lake.failures[0].header, "v");
+    assert_true(strlen(fake_lake.failures[0].why) > 4);
+    sink_feed(ctx, "t", 7, 50); /* none goes out twice */
+    fake_drain(ctx, true);
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    fake_free(ctx);
+    sink_check_whole("t", 50);
+}
+
 static void test_raw_topic(void **state)
 {
     struct mill_ctx *ctx = sink_start(NULL);
@@ -323,6 +352,7 @@ int main(void)
         T(test_clash_starts_a_file),
         T(test_unreadable_schemas),
         T(test_refused_at_start),
+        T(test_failure_records),
         T(test_late_schema),
         T(test_schema_after_reject),
         T(test_raw_topic),
