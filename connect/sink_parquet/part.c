@@ -203,7 +203,6 @@ static enum mill_code part_failed(struct sink *s, struct sink_part *p, const str
     f->in.topic = p->topic->name;
     f->in.key = part_dup(p, in->key, &ok);
     f->in.raw = part_dup(p, in->raw, &ok);
-    f->in.origin = part_dup(p, in->origin, &ok);
     for (size_t i = 0; ok && i < in->headers.n; i++) {
         h[i] = (struct mill_pair){part_dup(p, in->headers.v[i].key, &ok),
                                   part_dup(p, in->headers.v[i].value, &ok)};

@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "deploy/local")]
 try:
+    from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient, NewTopic
 
     import catalogue
@@ -109,9 +110,9 @@ class Run:
 
     def up(self) -> None:
         self.world.up()
-        admin = AdminClient({"bootstrap.servers": self.world.env["BROKERS"]})
+        self.admin = AdminClient({"bootstrap.servers": self.world.env["BROKERS"]})
         new = [NewTopic(t, n, 1) for t, n in (self.topics | {self.failures: FAILURE_PARTITIONS}).items()]
-        for f in admin.create_topics(new).values():
+        for f in self.admin.create_topics(new).values():
             f.result(30)
         ids = [self.world.register(f"{self.events}-value", s) for s in SCHEMAS]
         self.audit = proof.Audit(self.build / "bin/sendmill", self.prefix)
@@ -240,21 +241,80 @@ class Run:
         if max(waits) > VISIBLE_S:
             self.bad.append(f"a last row was visible only after {max(waits):.1f} s")
 
+    # ---- what the lake must outlive ----
+
+    def end_sinks(self) -> None:
+        for s in self.sinks:
+            code = s.end() if s.wanted else 0
+            if code:
+                self.bad.append(f"sink {s.number} ended with {code}")
+
+    def again(self, group: str, what: str) -> None:
+        """The sinks under this group, and a record more in each partition."""
+        for s in self.sinks[:SINKS]:
+            s.command = [f"--group={group}" if c.startswith("--group=") else c for c in s.command]
+            s.start()
+        self.mark()
+        took = self.wait_visible(SETTLE_S)
+        if took >= SETTLE_S:
+            self.bad.append(f"{what}: not all in the lake after {SETTLE_S} s")
+        self.end_sinks()
+        self.notes.append(f"{what}: goes on where the lake ends, {took:.1f} s")
+
+    def outlive(self) -> None:
+        """A group without offsets, as after their retention; another group. The proof comes after."""
+        group, until = f"lake-{self.id}", time.monotonic() + 60
+        self.end_sinks()
+        while True:
+            try:
+                self.admin.delete_consumer_groups([group])[group].result(30)
+                break
+            except KafkaException:  # its static members have not timed out yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+        self.again(group, "the group's offsets are gone")
+        self.again(f"{group}-renamed", "the group is renamed")
+
+    def recreated(self, rows: int) -> list[str]:
+        """A topic made anew under its name: beside what the old one left, nothing in its place."""
+        folder = f"topic={self.raw}/"
+        before = set(self.audit.keys(folder))
+        self.admin.delete_topics([self.raw])[self.raw].result(60)
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.admin.create_topics([NewTopic(self.raw, RAW_PARTITIONS, 1)])[self.raw].result(30)
+                break
+            except KafkaException:  # its deletion is under way
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+        for s in self.sinks[:SINKS]:
+            s.start()
+        self.load.last()
+        until = time.monotonic() + SETTLE_S
+        while (len(set(self.audit.keys(folder)) - before) < RAW_PARTITIONS
+               and time.monotonic() < until):
+            time.sleep(0.5)
+        self.end_sinks()
+        self.notes.append("the raw topic was made anew under its name")
+        after = set(self.audit.keys(folder))
+        bad = [] if before < after else ["the topic made anew: objects of the old one are gone"]
+        return bad + self.audit.agrees(rows + EVENT_PARTITIONS + RAW_PARTITIONS)
+
     def mark(self) -> None:
         """Markers have offsets, and no row: the last record of each partition is what must be there."""
         self.load.last()
         self.targets = proof.ends(self.world.env["BROKERS"], self.topics)
 
     def prove(self) -> tuple[str, bool]:
-        for s in self.sinks:
-            code = s.end() if s.wanted else 0
-            if code:
-                self.bad.append(f"sink {s.number} ended with {code}")
         rows = proof.truth(self.world.env["BROKERS"], self.topics, self.tmp / "truth.parquet")
         found = proof.Proof(self.prefix, self.events, self.raw, self.tmp / "truth.parquet")
         found.failed(proof.failures(self.world.env["BROKERS"], self.failures, FAILURE_PARTITIONS))
         audit = self.audit.agrees(rows)
         audit += self.audit.detects(self.events, self.rng)
+        audit += [] if self.args.short else self.recreated(rows)
         self.notes.append(f"objects {found.objects}, rejected rows {found.rejected}")
         self.bad += found.bad + audit
         last = (f"lake {self.struck.total()}: rows {rows}, missing {found.missing}, "
@@ -305,6 +365,7 @@ def main() -> int:
         run.up()
         run.harm()
         run.settle()
+        run.end_sinks() if args.short else run.outlive()
         last, ok = run.prove()
         run.sanitizers()
         lines = run.tell(last)

@@ -10,17 +10,6 @@ static uint32_t prepare_attempt(const struct mill_record *in)
     return (uint32_t)n;
 }
 
-/* Where this mail's request was read first: carried unchanged by every hop from here on. */
-static struct mill_str prepare_origin(struct mill_ctx *ctx, const struct mill_record *in,
-                                      const struct run_in_topic *t)
-{
-    struct mill_str s = mill_header(in, "mill.origin");
-
-    if (s.p)
-        return s;
-    return mill_origin(&ctx->arena, t->id, in->partition, in->offset, in->timestamp_us);
-}
-
 static const struct run_in_topic *prepare_topic(const struct mill_ctx *ctx,
                                                 const struct run_part *p)
 {
@@ -29,6 +18,17 @@ static const struct run_in_topic *prepare_topic(const struct mill_ctx *ctx,
     while (ctx->in_topics[i].name != p->topic)
         i++;
     return &ctx->in_topics[i];
+}
+
+struct mill_str run_origin(struct mill_ctx *ctx, const struct mill_record *in,
+                           const struct run_part *p)
+{
+    struct mill_str s = mill_header(in, "mill.origin");
+
+    if (s.p)
+        return s;
+    return mill_origin(&ctx->arena, prepare_topic(ctx, p)->id, in->partition, in->offset,
+                       in->timestamp_us);
 }
 
 static bool prepare_fault(struct mill_ctx *ctx, struct run_item *item, const struct mill_err *err)
@@ -163,7 +163,7 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
         return false;
     }
     if (!ctx->spec->sink) /* emits nothing that would carry it; a tenth of its time */
-        in->origin = prepare_origin(ctx, in, prepare_topic(ctx, p));
+        in->origin = run_origin(ctx, in, p);
     in->attempt = prepare_attempt(in);
     item->state = RUN_READY;
     if (prepare_port(ctx, p, in, &in->port, &err))

@@ -221,6 +221,10 @@ void run_item_settle(struct mill_ctx *ctx, struct run_item *item, enum mill_verd
                      const struct mill_err *err);
 
 /* prepare.c: */
+/** @brief Where this mail's request was read first: carried unchanged by every hop from here on.
+ *  @own of the batch's arena, or a header's */
+struct mill_str run_origin(struct mill_ctx *ctx, const struct mill_record *in,
+                           const struct run_part *p) MILL_NODISCARD;
 /** @brief The writer's schema for a decoded port. MILL_E_NOENT, MILL_E_IO, MILL_E_SCHEMA. */
 enum mill_code run_learn(struct mill_ctx *ctx, struct mill_codec *codec, int32_t id,
                          struct mill_err *err) MILL_NODISCARD;

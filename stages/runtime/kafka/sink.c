@@ -72,6 +72,7 @@ static enum mill_code sink_failures_add(struct mill_ctx *ctx, struct run_part *p
 
     for (size_t i = 0; items && i < n; i++) {
         items[i] = (struct run_item){.rec = v[i].in, .part = p};
+        items[i].rec.origin = run_origin(ctx, &v[i].in, p);
         if (!run_failure_add(ctx, &items[i], MILL_REJECT, &v[i].why)) {
             ctx->outputs_n = 0;
             items = NULL;
