@@ -1,7 +1,8 @@
 """deploy/local/setup [--print-env] [PART…]: fetch and build what is missing, once."""
 import argparse
 import shlex
-from . import part_apt, part_arrow, part_java, part_librdkafka, part_prism, part_python, part_s3
+from . import (part_apt, part_arrow, part_java, part_librdkafka, part_prism, part_python, part_s3,
+               part_spark)
 from .base import CACHE, Fail, locked, main, say
 
 # name: (is it there, make it, what it is)
@@ -19,8 +20,10 @@ PARTS = {
             "clang, formatter, coverage (only when asked for)"),
     "prism": (part_prism.ready, part_prism.make,
               "judge of provider calls, for tests/oracle (only when asked for)"),
+    "spark": (part_spark.ready, part_spark.make,
+              "PySpark with S3A, for deploy/athena (470 MB; only when asked for)"),
 }
-GROUPS = {"all": [p for p in PARTS if p not in ("dev", "prism")], "build": ["packages", "librdkafka", "arrow"]}
+GROUPS = {"all": [p for p in PARTS if p not in ("dev", "prism", "spark")], "build": ["packages", "librdkafka", "arrow"]}
 
 
 def setup(parts: list[str]) -> None:
@@ -43,6 +46,8 @@ def environment() -> dict[str, str]:
     env = {"SENDMILL_CACHE": str(CACHE), "SENDMILL_PYTHON": str(part_python.PYTHON),
            "SENDMILL_PYARROW": str(part_arrow.PYARROW / "pyarrow"),
            "SENDMILL_NANOARROW": str(part_arrow.NANOARROW)}
+    if part_spark.ready():
+        env |= {"SPARK_HOME": str(part_spark.HOME), "PYSPARK_PYTHON": str(part_spark.PYTHON)}
     pc = part_librdkafka.pkg_config_dir()
     if pc:
         env["PKG_CONFIG_PATH"] = str(pc)
@@ -55,7 +60,7 @@ def command(argv: list[str]) -> None:
         prog="setup", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Install what the build and the local stack need. Quiet when nothing is missing.",
         epilog=f"parts:\n{text}\n  build       packages librdkafka arrow\n"
-               "  all         all but dev and prism (the default)")
+               "  all         all but dev, prism and spark (the default)")
     ap.add_argument("--print-env", action="store_true",
                     help="print export lines that lead to the parts, install nothing")
     ap.add_argument("part", nargs="*", choices=[*PARTS, *GROUPS, []])

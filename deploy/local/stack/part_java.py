@@ -1,6 +1,7 @@
 """The broker (Apache Kafka) and the schema registry (Apicurio) from Maven Central."""
 import re
 import tarfile
+from pathlib import Path
 from . import part_apt
 from .base import CACHE, PINS, Fail, check_sha256, fresh_dir, run
 
@@ -17,6 +18,16 @@ PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
 MAVEN = ["mvn", "-q", "-B", "-Dstyle.color=never"]
 
 
+def check_jars(folder: Path, pins: Path) -> None:
+    """Exactly the pinned files, or Fail."""
+    pinned = dict(reversed(line.split()) for line in pins.read_text().splitlines())
+    found = {p.name for p in folder.iterdir()}
+    if found != set(pinned):
+        raise Fail(f"jars differ from {pins.relative_to(PINS)}: {sorted(found ^ set(pinned))}")
+    for name, digest in pinned.items():
+        check_sha256(folder / name, digest)
+
+
 def broker_ready() -> bool:
     return (BROKER / "jars").is_dir() and part_apt.java_ok()
 
@@ -31,13 +42,7 @@ def make_broker() -> None:
         run(f"broker: Apache Kafka {KAFKA} (44 MB)",
             [*MAVEN, f"{PLUGIN}:3.8.1:copy-dependencies", "-DincludeScope=runtime",
              f"-DoutputDirectory={root}/jars"], cwd=root)
-        pinned = dict(reversed(line.split()) for line in
-                      (PINS / "broker.sha256").read_text().splitlines())
-        found = {p.name for p in (root / "jars").iterdir()}
-        if found != set(pinned):
-            raise Fail(f"broker: jars differ from pins/broker.sha256: {sorted(found ^ set(pinned))}")
-        for name, digest in pinned.items():
-            check_sha256(root / "jars" / name, digest)
+        check_jars(root / "jars", PINS / "broker.sha256")
 
 
 def registry_ready() -> bool:

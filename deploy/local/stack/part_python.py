@@ -47,14 +47,16 @@ def prepare_metadata_for_build_wheel(where, config_settings=None):
 def download(requirement: str, digest: str, into: Path, *, backend: str | None = None,
              options: list[str] | None = None) -> Path:
     """Fetch one pinned file of a package and return its path: a wheel, or with `backend` (the name
-    of its build system's module) its source package."""
+    of its build system's module; "" where it has none but setup.py) its source package."""
     name, version = requirement.split("==")
     with locked(CACHE / "lock" / "python"):
         _bare_venv()
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sendmill-pip-") as tmp:
         kind, env = ["--only-binary", ":all:"], {}
-        if backend:
+        if backend == "":
+            kind = ["--no-binary", ":all:"]
+        elif backend:
             text = _BACKEND.replace("NAME", name).replace("VERSION", version)
             (Path(tmp) / f"{backend}.py").write_text(text)
             kind, env = ["--no-binary", ":all:", "--no-build-isolation"], {"PYTHONPATH": tmp}
