@@ -3,7 +3,6 @@ and no replay, calls a provider twice. Cancellations get their one word."""
 import time
 import unittest
 from collections import Counter
-from pathlib import Path
 
 import lab
 from confluent_kafka import Producer
@@ -111,6 +110,17 @@ class Doubt(unittest.TestCase):
 
 
 class Behind(unittest.TestCase):
+    point = lab.state_dir() / "points/send"
+    fired = lab.state_dir() / "points/send.fired"
+
+    def arm(self, line: str) -> None:
+        self.point.parent.mkdir(exist_ok=True)
+        self.fired.unlink(missing_ok=True)
+        self.point.write_text(line + "\n")
+
+    def passed(self) -> None:
+        lab.wait_for(self.point.name + " at its point", self.fired.exists, 120, 0.05)
+
     def test_an_intent_behind_an_open_transaction_is_seen(self):
         """Somebody's transaction in the ledger is open, so that what a read_committed reader may
         read ends before it. send is killed with its call made, and its INTENT lies behind: the next
@@ -122,17 +132,16 @@ class Behind(unittest.TestCase):
         for n in other.list_topics("mail.ledger", 10).topics["mail.ledger"].partitions:
             other.produce("mail.ledger", b"nothing", b"nobody", partition=n)
         other.flush(30)
-        point = lab.state_dir() / "points/send"
-        point.parent.mkdir(exist_ok=True)
-        Path(f"{point}.fired").unlink(missing_ok=True)
-        point.write_text("send.after-reply kill\n")
         try:
+            self.arm("send.after-reply kill")
             message = send_one()
-            lab.wait_for("send killed", Path(f"{point}.fired").exists, 60)
-            time.sleep(8)  # time enough to start anew, and to call
+            self.passed()
+            self.arm("assign.after-committed sleep-1")  # the next life is about to read its table
+            self.passed()
+            time.sleep(8)  # time enough to call
             self.assertEqual(lab.calls().get(message), 1)
         finally:
-            point.unlink(missing_ok=True)
+            self.point.unlink(missing_ok=True)
             other.abort_transaction(30)
         lab.wait_for("SENT by its event", lambda: "SENT" in states(message), 90, 0.5)
         self.assertEqual(lab.calls().get(message), 1)

@@ -4,6 +4,7 @@ import argparse
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -90,6 +91,10 @@ class Run:
         self.failed: list[str] = []
         self.missed = 0
         self.began = time.monotonic()
+
+    def end(self) -> None:
+        """Begin no other fault."""
+        self.until = 0
 
     def over(self) -> bool:
         return time.monotonic() > self.until or bool(self.failed)
@@ -223,6 +228,7 @@ def play(args, stack, seed: int) -> bool:
     faults.all = [f for f in faults.all if args.only in f.name]
     workers = load.start(book, rate, seed)
     run = Run(faults, book, account, time.monotonic() + args.minutes * 60)
+    signal.signal(signal.SIGTERM, lambda *_: run.end())
     remedy = Remedy(lab.ENV["BROKERS"], harm, run)
     remedy.start()
     time.sleep(2)
