@@ -63,8 +63,8 @@ static const struct mill_opt sink_opts[] = {
      .min = 1,
      .max = UINT64_C(1) << 40,
      .help =
-         "memory of all ranges and, a quarter, of what is read ahead; the largest range ends at "
-         "it. The process takes about 60 MB beside it"},
+         "memory of all ranges, of what is read ahead (a quarter) and of the file being encoded "
+         "(an eighth); the largest range ends at it"},
     {.name = "row-group-bytes",
      .type = MILL_OPT_BYTES,
      .off = SINK_OFF(row_group_bytes),

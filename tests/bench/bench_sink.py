@@ -28,6 +28,7 @@ from bench_stack import Kafka, free_port, group_usage, instance, report, say, st
 import pyarrow.parquet as pq
 
 TOPIC, PARTITIONS, DAYS, LIMIT_S = "bench.events", 12, 84, 600
+MANY, MANY_PARTITIONS = "bench.many", 120
 FLUSH_S, VISIBLE_MOST_S = 10, 15
 GATE_ROWS_S, GATE_CPU, GATE_RSS_MB = 200_000, 1.5, 256
 MEMORY = "128MiB"
@@ -43,10 +44,10 @@ class Bench:
         self.kafka = Kafka(env)
         self.number = itertools.count(int(time.time()))
 
-    def load(self) -> None:
-        self.kafka.create_anew(TOPIC, PARTITIONS)
+    def load(self, topic: str, partitions: int) -> None:
+        self.kafka.create_anew(topic, partitions)
         subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"], self.env["REGISTRY"],
-                        TOPIC, str(self.rows), "events", str(DAYS)], check=True)
+                        topic, str(self.rows), "events", str(DAYS)], check=True)
 
     def floor(self, *registry: str) -> float:
         """CPU µs a record."""
@@ -67,18 +68,18 @@ class Bench:
         assert made["rows"] == self.rows, made
         return made["cpu_s"] / self.rows * 1e6
 
-    def command(self, group: str, prefix: str, port: int, more: list[str]) -> list[str]:
+    def command(self, topic: str, group: str, prefix: str, port: int, more: list[str]) -> list:
         return [self.tree / "bin/mill-sink-parquet", "--brokers", self.env["BROKERS"],
-                "--registry", self.env["REGISTRY"], "--in.topics", TOPIC, "--group", group,
+                "--registry", self.env["REGISTRY"], "--in.topics", topic, "--group", group,
                 "--s3-endpoint", self.env["S3_ENDPOINT"], "--s3-bucket", self.env["S3_BUCKET"],
                 "--s3-prefix", prefix, "--status-listen", f"127.0.0.1:{port}", "--memory", MEMORY,
                 "--flush", f"{FLUSH_S}s", "--log-level", "warn", *more]
 
-    def sink(self, layout: list[str]) -> dict[str, float]:
+    def sink(self, layout: list[str], topic: str = TOPIC, partitions: int = PARTITIONS) -> dict:
         """Takes the whole topic; is told to end once it holds all rows, and writes what is left."""
         n, port = next(self.number), free_port()
         prefix, began = f"run{n}/", time.monotonic()
-        process = subprocess.Popen(self.command(f"bench-sink{n}", prefix, port, layout),
+        process = subprocess.Popen(self.command(topic, f"bench-sink{n}", prefix, port, layout),
                                    env={**os.environ, **self.env})
         try:
             while kept(port) < self.rows:
@@ -92,7 +93,7 @@ class Bench:
             if process.returncode is None:
                 process.kill()
         seconds = time.monotonic() - began
-        done = self.kafka.committed(f"bench-sink{n}", TOPIC, PARTITIONS)
+        done = self.kafka.committed(f"bench-sink{n}", topic, partitions)
         if status or done != self.rows:
             raise SystemExit(f"bench: the sink ended with {status}, {done} of {self.rows} committed")
         files = self.files(prefix)
@@ -105,9 +106,8 @@ class Bench:
         n, port = next(self.number), free_port()
         prefix, topic = f"quiet{n}/", f"bench.quiet{n}"
         self.kafka.create_anew(topic, 1)
-        command = self.command(f"bench-sink{n}", prefix, port, [])
-        command[command.index(TOPIC)] = topic
-        process = subprocess.Popen(command, env={**os.environ, **self.env})
+        process = subprocess.Popen(self.command(topic, f"bench-sink{n}", prefix, port, []),
+                                   env={**os.environ, **self.env})
         try:
             time.sleep(5)
             subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"],
@@ -194,7 +194,7 @@ def run(tree: Path, rows: int, rounds: int, others: list[Path], keep: bool) -> b
     good = True
     with instance(NAME, "broker,registry,s3", keep, {}) as env:
         bench = Bench(tree, env, rows)
-        bench.load()
+        bench.load(TOPIC, PARTITIONS)
         reading: list[tuple[float, float]] = []
         runs: dict[str, list[dict]] = {name: [] for name in LAYOUTS}
         writing: dict[str, list[float]] = {name: [] for name in LAYOUTS}
@@ -212,6 +212,12 @@ def run(tree: Path, rows: int, rounds: int, others: list[Path], keep: bool) -> b
         consume, decode = (statistics.median(r[k] for r in reading) for k in (0, 1))
         for name in LAYOUTS:
             good &= one(bench, name, [consume, decode, statistics.median(writing[name])], runs[name])
+        bench.load(MANY, MANY_PARTITIONS)  # a start on a backlog of many partitions stays flat
+        made = bench.sink([], MANY, MANY_PARTITIONS)
+        report("sink_120_partitions", made["rate"], "rows/s", None, None, made["cpu_us"] * rows / 1e6,
+               made["rss"], cpu_us_a_row=round(made["cpu_us"], 2), files=made["files"],
+               bytes=made["bytes"])
+        good &= made["rss"] <= GATE_RSS_MB
         seconds = bench.visible()
         report("sink_visible", seconds, "s", None, None, 0, 0, flush_s=FLUSH_S)
         for file in others:
