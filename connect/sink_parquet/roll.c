@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/hash.h"
+#include "net/s3_upload.h"
 
 #include <stdio.h>
 
@@ -182,7 +183,7 @@ static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct
     if (!mill_sha256(mill_str(p->plan_text), digest))
         return mill_fail(err, MILL_E_STATE, "plan", "no hash");
     mill_hex(digest, sizeof digest, hex);
-    rc = mill_s3_put_new(s->s3, key, bytes, (struct mill_map){&meta, 1}, &how, err);
+    rc = mill_s3_put_large(s->s3, key, bytes, (struct mill_map){&meta, 1}, &how, err);
     if (!rc && how == MILL_S3_EXISTS)
         rc = roll_same(s, key, meta.value, err);
     if (rc)

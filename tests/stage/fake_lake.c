@@ -153,8 +153,8 @@ static struct fake_object *fake_find(const char *key)
     return NULL;
 }
 
-enum mill_code mill_s3_put_new(struct mill_s3 *s, const char *key, struct mill_str body,
-                               struct mill_map meta, enum mill_s3_put *how, struct mill_err *err)
+enum mill_code mill_s3_put_large(struct mill_s3 *s, const char *key, struct mill_str body,
+                                 struct mill_map meta, enum mill_s3_put *how, struct mill_err *err)
 {
     struct fake_object *o;
     bool effect, ok;

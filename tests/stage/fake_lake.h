@@ -4,7 +4,7 @@
 #ifndef MILL_FAKE_LAKE_H
 #define MILL_FAKE_LAKE_H
 
-#include "net/s3.h"
+#include "net/s3_upload.h"
 
 enum { FAKE_OBJECTS = 4096, FAKE_SCHEMAS = 8, FAKE_FAILURES = 4096 };
 

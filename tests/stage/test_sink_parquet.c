@@ -161,8 +161,8 @@ static void test_foreign_object(void **state)
     enum mill_verdict v = MILL_DONE;
     (void)state;
 
-    assert_int_equal(mill_s3_put_new(NULL, "p/topic=t/dt=1970-01-02/t+" TOPIC_ID "+0+0-7.parquet",
-                                     MILL_STR("x"), (struct mill_map){0}, &how, &err),
+    assert_int_equal(mill_s3_put_large(NULL, "p/topic=t/dt=1970-01-02/t+" TOPIC_ID "+0+0-7.parquet",
+                                       MILL_STR("x"), (struct mill_map){0}, &how, &err),
                      MILL_OK);
     fake_lake.offset = 0;
     snprintf(fake_lake.metadata, sizeof fake_lake.metadata,
@@ -340,7 +340,7 @@ static void test_assign(void **state)
                  (int)rows[i].lake);
         if (rows[i].lake)
             assert_int_equal(
-                mill_s3_put_new(NULL, key, MILL_STR("x"), (struct mill_map){0}, &how, &err),
+                mill_s3_put_large(NULL, key, MILL_STR("x"), (struct mill_map){0}, &how, &err),
                 MILL_OK);
         if (sink_assign(ctx, "t", rows[i].low, rows[i].high, &from, &err) != rows[i].want)
             fail_msg("row %zu: %s: %s", i, err.where, err.text);
