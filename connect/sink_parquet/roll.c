@@ -120,14 +120,13 @@ static enum mill_code roll_siblings(const struct mill_ctx *ctx, const struct sin
 }
 
 /** The file's bytes, with a footer that says what it is. */
-static enum mill_code roll_finish(const struct mill_ctx *ctx, struct sink_part *p,
-                                  struct sink_file *f, struct mill_str *bytes, struct mill_err *err)
+static enum mill_code roll_finish(struct sink_part *p, struct sink_file *f, const char *siblings,
+                                  struct mill_str *bytes, struct mill_err *err)
 {
     char partition[16], start[24], end[24], rows[24];
-    struct mill_buf siblings, rejected;
+    struct mill_buf rejected;
     enum mill_code rc;
 
-    mill_buf_init(&siblings, ROLL_SIBLINGS_MAX);
     mill_buf_init(&rejected, ROLL_SIBLINGS_MAX);
     snprintf(partition, sizeof partition, "%d", (int)p->partition);
     snprintf(start, sizeof start, "%lld", (long long)p->start);
@@ -135,20 +134,16 @@ static enum mill_code roll_finish(const struct mill_ctx *ctx, struct sink_part *
     snprintf(rows, sizeof rows, "%lld", (long long)f->rows);
     /* So many that the list is cut: the rejected= object still has them all. */
     mill_buf_printf(&rejected, "[%s]", p->rejected.failed || !p->rejected.n ? "" : p->rejected.p);
-    rc = roll_siblings(ctx, p, &siblings, err);
-    if (!rc) {
-        struct mill_pq_pair pairs[] = {{"sendmill.topic", p->topic->name},
-                                       {"sendmill.topic_id", p->topic_id},
-                                       {"sendmill.partition", partition},
-                                       {"sendmill.start", start},
-                                       {"sendmill.end", end},
-                                       {"sendmill.rows", rows},
-                                       {"sendmill.plan", p->plan_text},
-                                       {"sendmill.siblings", siblings.p},
-                                       {"sendmill.rejected", rejected.failed ? "[]" : rejected.p}};
-        rc = mill_lake_file_finish(f->file, pairs, sizeof pairs / sizeof *pairs, bytes, err);
-    }
-    mill_buf_release(&siblings);
+    struct mill_pq_pair pairs[] = {{"sendmill.topic", p->topic->name},
+                                   {"sendmill.topic_id", p->topic_id},
+                                   {"sendmill.partition", partition},
+                                   {"sendmill.start", start},
+                                   {"sendmill.end", end},
+                                   {"sendmill.rows", rows},
+                                   {"sendmill.plan", p->plan_text},
+                                   {"sendmill.siblings", siblings},
+                                   {"sendmill.rejected", rejected.failed ? "[]" : rejected.p}};
+    rc = mill_lake_file_finish(f->file, pairs, sizeof pairs / sizeof *pairs, bytes, err);
     mill_buf_release(&rejected);
     return rc;
 }
@@ -168,7 +163,7 @@ static enum mill_code roll_same(struct sink *s, const char *key, struct mill_str
 }
 
 static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct sink_file *f,
-                               const char *key, struct mill_err *err)
+                               const char *key, const char *siblings, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
     unsigned char digest[MILL_SHA256_BYTES];
@@ -176,7 +171,7 @@ static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct
     struct mill_pair meta = {MILL_STR("sendmill-plan"), {hex, sizeof hex - 1}};
     struct mill_str bytes = {NULL, 0};
     enum mill_s3_put how = MILL_S3_CREATED;
-    enum mill_code rc = roll_finish(ctx, p, f, &bytes, err);
+    enum mill_code rc = roll_finish(p, f, siblings, &bytes, err);
 
     if (rc)
         return rc;
@@ -202,10 +197,12 @@ static enum mill_code roll_upload(struct mill_ctx *ctx, struct sink_part *p, str
 {
     const struct sink_conf *conf = mill_conf(ctx);
     struct sink *s = mill_state(ctx);
-    enum mill_code rc = MILL_OK;
-    struct mill_buf name;
+    struct mill_buf name, siblings;
+    enum mill_code rc;
 
     mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
+    mill_buf_init(&siblings, ROLL_SIBLINGS_MAX);
+    rc = roll_siblings(ctx, p, &siblings, err); /* once: each footer has them all */
     for (size_t i = 0; i < p->n_files && !rc; i++) {
         struct sink_file *f = &p->files[i];
         struct mill_object o = roll_object(p, f);
@@ -215,7 +212,7 @@ static enum mill_code roll_upload(struct mill_ctx *ctx, struct sink_part *p, str
         mill_buf_reset(&name);
         rc = mill_object_name(&o, mill_str(conf->s3.prefix), &name, err);
         if (!rc)
-            rc = roll_put(ctx, p, f, name.p, err);
+            rc = roll_put(ctx, p, f, name.p, siblings.p, err);
         if (!rc) {
             mill_lake_file_free(f->file);
             f->file = NULL;
@@ -225,6 +222,7 @@ static enum mill_code roll_upload(struct mill_ctx *ctx, struct sink_part *p, str
         }
     }
     mill_buf_release(&name);
+    mill_buf_release(&siblings);
     return rc;
 }
 
