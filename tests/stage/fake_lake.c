@@ -255,8 +255,8 @@ enum mill_code mill_s3_copy(struct mill_s3 *s, const char *from, const char *to,
     if (!o)
         return mill_fail(err, MILL_E_NOENT, "s3", "no such object");
     plan.value = mill_str(o->plan);
-    return mill_s3_put_new(s, to, (struct mill_str){o->bytes, o->n}, (struct mill_map){&plan, 1},
-                           &how, err);
+    return mill_s3_put_large(s, to, (struct mill_str){o->bytes, o->n}, (struct mill_map){&plan, 1},
+                             &how, err);
 }
 
 enum mill_code mill_s3_delete(struct mill_s3 *s, const char *key, struct mill_err *err)
@@ -316,8 +316,8 @@ enum mill_code mill_s3_upload_finish(struct mill_s3_upload *u, enum mill_s3_put 
 {
     struct mill_pair plan = {MILL_STR("sendmill-plan"), mill_str(u->plan)};
 
-    return mill_s3_put_new(u->s, u->key, mill_buf_view(&u->bytes), (struct mill_map){&plan, 1}, how,
-                           err);
+    return mill_s3_put_large(u->s, u->key, mill_buf_view(&u->bytes), (struct mill_map){&plan, 1},
+                             how, err);
 }
 
 void mill_s3_upload_free(struct mill_s3_upload *u)
