@@ -20,6 +20,7 @@ enum {
     END_TXN = 26,
     TXN_OFFSET_COMMIT = 28,
     OFFSET_FETCH = 9,
+    JOIN_GROUP = 11,
     WAIT_MS = 20000,
     SEEN = 64
 };
@@ -197,6 +198,31 @@ static size_t asked(int16_t api)
     return found;
 }
 
+/* Before its first record an owner waits: for stable offsets, for a table that is made anew.
+ * However long that is, the group does not take it for dead: librdkafka counts max.poll.interval.ms
+ * from the assignment's start on, which comes after all that. */
+static void a_long_start_keeps_the_membership(void **state)
+{
+    enum { INTERVAL_MS = 8000, ERRORS = 26 /* asked again after 0.1 to 1 s each */ };
+    int64_t began = mill_tick_ms();
+    pid_t pid;
+
+    (void)state;
+    for (int i = 0; i < ERRORS; i++)
+        rd_kafka_mock_push_request_errors(lab.mock, OFFSET_FETCH, 1,
+                                          RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT);
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    pid = lab_stage_options(&lab, "notes",
+                            (const char *const[]){"--rdkafka.session.timeout.ms=6000",
+                                                  "--rdkafka.max.poll.interval.ms=8000", NULL});
+    put("notes", 0, "c1", "go");
+    (void)lab_read(&lab, "copies", got, SEEN, 1); /* 20 s may be too short for it */
+    assert_int_equal(lab_read(&lab, "copies", got, SEEN, 1), 1);
+    assert_true(mill_tick_ms() - began > INTERVAL_MS + 5000);
+    assert_int_equal(asked(JOIN_GROUP), 1);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
 static void when_a_is_refused_nothing_is_called(void **state)
 {
     pid_t pid;
@@ -314,6 +340,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(unequal_partitions_of_input_and_retry_stop_the_process,
                                         setup_unequal, teardown),
         T(it_goes_on_at_the_stable_offsets_of_input_and_retry),
+        T(a_long_start_keeps_the_membership),
         T(when_a_is_refused_nothing_is_called),
         T(b_is_written_again_without_a_second_a),
         T(who_has_lost_its_generation_writes_outcomes_as_evidence),

@@ -363,15 +363,46 @@ static void test_wrong_conf(void **state)
     assert_null(edge.app);
 }
 
+/* The bucket's rule counts an object's days: a hash that is used again on another day is stored
+ * again, under that day, so that it does not go before the later mail; on the same day it is there.
+ */
+static void test_another_day(void **state)
+{
+    enum { LARGE = 300 << 10 };
+    static const int64_t noon = INT64_C(1795262400) * 1000000, day = INT64_C(86400) * 1000000;
+    static const struct {
+        int64_t at;
+        const char *key;
+        size_t objects;
+    } uses[] = {{noon, "attachments/2026-11-21/", 1},
+                {noon + day / 3, "attachments/2026-11-21/", 1},
+                {noon + day, "attachments/2026-11-22/", 2}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        const struct mill_attachment a = {.filename = MILL_STR("a"), .content = content(LARGE, 1)};
+        struct mill_request r = {.attachments = {&a, 1}};
+        struct mill_arena arena = {0};
+        struct mill_err err = {0};
+
+        assert_int_equal(ingest_blobs_store(edge.app->blobs, &r, &arena, uses[i].at, &err),
+                         MILL_OK);
+        assert_true(mill_str_starts(r.attachments.v[0].ref->key, uses[i].key));
+        assert_int_equal(world.s3->n_objects, uses[i].objects);
+        mill_arena_release(&arena);
+    }
+}
+
 #define STARTED(f) cmocka_unit_test_setup_teardown(f, setup_started, teardown)
 #define PLAIN(f)   cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STARTED(test_by_reference), STARTED(test_there_already), STARTED(test_many_small),
-        STARTED(test_limits),       STARTED(test_away),          STARTED(test_again),
-        STARTED(test_batch),        PLAIN(test_without),         PLAIN(test_wrong_conf),
+        STARTED(test_another_day), STARTED(test_by_reference), STARTED(test_there_already),
+        STARTED(test_many_small),  STARTED(test_limits),       STARTED(test_away),
+        STARTED(test_again),       STARTED(test_batch),        PLAIN(test_without),
+        PLAIN(test_wrong_conf),
     };
 
     mill_log_setup("test", MILL_ERROR);
