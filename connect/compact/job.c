@@ -159,9 +159,11 @@ static enum mill_code job_swap(struct job_round *r, const struct mill_compact_st
     enum mill_code rc;
 
     MILL_FAULT_POINT("compact.before-copy");
-    if (mill_tick_ms() > r->stage.until_ms)
-        return mill_fail(err, MILL_E_NOENT, "swap", "the plan is too old");
+    mill_s3_until(r->stage.s3, r->stage.until_ms);
     rc = mill_s3_copy(r->stage.s3, o->key.p, o->name.p, err);
+    mill_s3_until(r->stage.s3, 0);
+    if (rc == MILL_E_IO && mill_tick_ms() > r->stage.until_ms)
+        rc = mill_fail(err, MILL_E_NOENT, "swap", "the plan is too old");
     if (!rc)
         MILL_FAULT_POINT("compact.after-copy");
     if (!rc)

@@ -142,16 +142,18 @@ static enum mill_code stage_put(struct stage *g, const struct mill_compact_step 
     enum mill_s3_put how = MILL_S3_CREATED;
     enum mill_code rc = stage_plan(g, s, hex, err);
 
+    mill_s3_until(g->s3, g->until_ms);
     if (!rc)
         rc = mill_s3_upload_new(&out.upload, g->s3, key, (struct mill_map){&meta, 1}, 0, err);
     if (!rc)
         rc = stage_rows(g, s, m, &out, err);
     if (!rc)
         MILL_FAULT_POINT("compact.before-put");
-    if (!rc && mill_tick_ms() > g->until_ms)
-        rc = mill_fail(err, MILL_E_NOENT, "merge", "the plan is too old");
     if (!rc)
         rc = mill_s3_upload_finish(out.upload, &how, err);
+    mill_s3_until(g->s3, 0);
+    if (rc == MILL_E_IO && mill_tick_ms() > g->until_ms)
+        rc = mill_fail(err, MILL_E_NOENT, "merge", "the plan is too old");
     mill_s3_upload_free(out.upload);
     if (!rc)
         MILL_FAULT_POINT("compact.after-put");

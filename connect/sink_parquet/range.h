@@ -21,7 +21,7 @@
 
 struct sink_conf {
     struct mill_s3_opts s3;
-    uint64_t flush_ms;
+    uint64_t flush_ms, put_within_ms;
     uint32_t roll_rows;
     uint64_t roll_bytes, memory_bytes, row_group_bytes;
     const char *raw_topics, *columns, *hash_key, *hours, *event_time, *meta_columns, *parquet_lib;
@@ -94,12 +94,13 @@ struct sink_part {
     int32_t partition;
     char topic_id[37];
     enum sink_state state;
-    int64_t start;     /**< S */
-    int64_t next;      /**< E as it would be now */
-    int64_t rows;      /**< records in the range, rejected ones too */
-    int64_t opened_ms; /**< when the first of them came */
-    bool redo;         /**< plan was found, not made: its end and rows are to be met */
-    bool redo_ready;   /**< its schemas were looked up */
+    int64_t start;      /**< S */
+    int64_t next;       /**< E as it would be now */
+    int64_t rows;       /**< records in the range, rejected ones too */
+    int64_t opened_ms;  /**< when the first of them came */
+    int64_t planned_ms; /**< the plan was in the commit not before that, mill_tick_ms() */
+    bool redo;          /**< plan was found, not made: its end and rows are to be met */
+    bool redo_ready;    /**< its schemas were looked up */
     struct mill_plan plan;
     char plan_text[MILL_PLAN_TEXT_MAX];
     struct mill_shape *shape;

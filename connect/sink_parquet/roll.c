@@ -58,13 +58,11 @@ void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why)
     p->state = SINK_PLAN;
 }
 
-/** Commit, and sort out what came of it. @param text out: the plan's, MILL_PLAN_TEXT_MAX bytes
- *  @return true when it is done */
+/** Commit, and sort out what came of it. @return true when it is done */
 static bool roll_commit(struct mill_ctx *ctx, struct sink_part *p, int64_t next,
-                        const struct mill_plan *plan, char *text, struct mill_err *err)
+                        struct mill_str meta, struct mill_err *err)
 {
-    struct mill_str meta = mill_plan_text(plan, text, MILL_PLAN_TEXT_MAX);
-    size_t n = plan->done && next > p->start ? p->n_failed : 0; /* they go out with E */
+    size_t n = next > p->start ? p->n_failed : 0; /* they go out with E, not with the plan */
     enum mill_code rc = meta.n ? mill_sink_commit_failures(ctx, p->topic->name, p->partition, next,
                                                            meta, p->failed, n, err)
                                : mill_fail(err, MILL_E_NOMEM, "plan", "out of memory");
@@ -162,6 +160,14 @@ static enum mill_code roll_same(struct sink *s, const char *key, struct mill_str
     return MILL_OK;
 }
 
+/** A writer that slept must not put what others have merged and deleted by then. */
+static int64_t roll_until(const struct mill_ctx *ctx, const struct sink_part *p)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+
+    return p->planned_ms + (int64_t)conf->put_within_ms;
+}
+
 static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct sink_file *f,
                                const char *key, const char *siblings, struct mill_err *err)
 {
@@ -178,7 +184,9 @@ static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct
     if (!mill_sha256(mill_str(p->plan_text), digest))
         return mill_fail(err, MILL_E_STATE, "plan", "no hash");
     mill_hex(digest, sizeof digest, hex);
+    mill_s3_until(s->s3, roll_until(ctx, p));
     rc = mill_s3_put_large(s->s3, key, bytes, (struct mill_map){&meta, 1}, &how, err);
+    mill_s3_until(s->s3, 0);
     if (!rc && how == MILL_S3_EXISTS)
         rc = roll_same(s, key, meta.value, err);
     if (rc)
@@ -251,6 +259,10 @@ static enum mill_verdict roll_upload_step(struct mill_ctx *ctx, struct sink_part
 
     if (!rc)
         rc = roll_upload(ctx, p, err);
+    if (rc == MILL_E_IO && mill_tick_ms() > roll_until(ctx, p)) {
+        p->state = SINK_PLAN; /* the group says whether it is still ours */
+        return MILL_DONE;
+    }
     if (rc == MILL_E_IO) {
         sink_fault(ctx, SINK_FAULT_S3, err);
         return MILL_DONE;
@@ -270,7 +282,7 @@ static bool roll_commit_done(struct mill_ctx *ctx, struct sink_part *p, int64_t 
 
     memcpy(done.topic_id, p->topic_id, sizeof done.topic_id);
     memcpy(done.policy, p->topic->policy, sizeof done.policy);
-    return roll_commit(ctx, p, next, &done, text, err);
+    return roll_commit(ctx, p, next, mill_plan_text(&done, text, sizeof text), err);
 }
 
 void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err)
@@ -281,13 +293,23 @@ void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mil
     }
 }
 
+/** The plan, once more if it is a redo's or too old: then to the letter. */
+static bool roll_plan(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
+{
+    struct mill_str text = p->redo ? mill_str(p->plan_text)
+                                   : mill_plan_text(&p->plan, p->plan_text, sizeof p->plan_text);
+
+    p->planned_ms = mill_tick_ms();
+    return roll_commit(ctx, p, p->start, text, err);
+}
+
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
 
     if (sink_backing_off(s))
         return MILL_DONE;
-    if (p->state == SINK_PLAN && roll_commit(ctx, p, p->start, &p->plan, p->plan_text, err))
+    if (p->state == SINK_PLAN && roll_plan(ctx, p, err))
         p->state = SINK_UPLOAD;
     if (p->state == SINK_UPLOAD)
         MILL_FAULT_POINT("sink.after-plan");

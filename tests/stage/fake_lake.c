@@ -1,5 +1,6 @@
 #include "fake_lake.h"
 
+#include "base/clock.h"
 #include "net/s3_upload.h"
 #include "sink.h"
 #include <stdio.h>
@@ -8,6 +9,7 @@
 struct fake_lake fake_lake = {.offset = -1, .read_to = -1};
 
 struct mill_s3 {
+    int64_t until_ms;
     char meta[80];
     struct mill_pair pair;
 };
@@ -140,6 +142,11 @@ enum mill_code mill_s3_new(struct mill_s3 **out, const struct mill_s3_conf *conf
     return *out ? MILL_OK : mill_fail(err, MILL_E_NOMEM, "s3", "out of memory");
 }
 
+void mill_s3_until(struct mill_s3 *s, int64_t tick_ms)
+{
+    s->until_ms = tick_ms;
+}
+
 void mill_s3_free(struct mill_s3 *s)
 {
     free(s);
@@ -159,9 +166,10 @@ enum mill_code mill_s3_put_large(struct mill_s3 *s, const char *key, struct mill
     struct fake_object *o;
     bool effect, ok;
 
-    (void)s;
     if (fake_lake.s3_down)
         return mill_fail(err, MILL_E_IO, "s3", "is down");
+    if (s && s->until_ms && mill_tick_ms() > s->until_ms)
+        return mill_fail(err, MILL_E_IO, "s3", "too late");
     ok = fake_act(&effect);
     *how = fake_find(key) ? MILL_S3_EXISTS : MILL_S3_CREATED;
     if (effect && *how == MILL_S3_CREATED && fake_lake.n < FAKE_OBJECTS) {

@@ -269,11 +269,73 @@ static void test_killed(void **state)
     free(want);
 }
 
+static bool sleeps(void)
+{
+    usleep(30000);
+    return false;
+}
+
+/** Whoever slept longer than a quarter of the grace puts nothing and deletes nothing. */
+static void test_slept(void **state)
+{
+    struct mill_compact_job job = job_new();
+    struct mill_err err = {0};
+    char *before, *after;
+
+    (void)state;
+    fill();
+    before = names();
+    job.grace_ms = 40;
+    job.stopped = sleeps;
+    assert_int_equal(mill_compact_run(&job, TOPIC, &err), MILL_E_STATE);
+    after = names();
+    assert_string_equal(before, after);
+    free(after);
+    free(before);
+    job = job_new();
+    run(&job); /* merged: */
+    fake_lake.now_ms += 3 * HOUR_MS;
+    before = names();
+    job.grace_ms = 40;
+    job.stopped = sleeps;
+    assert_int_equal(mill_compact_run(&job, TOPIC, &err), MILL_E_STATE);
+    after = names();
+    assert_string_equal(before, after);
+    free(after);
+    free(before);
+    settle();
+}
+
+static void rival(void)
+{
+    struct mill_compact_job job = job_new();
+
+    fake_lake.on_act = on_act;
+    job.target_bytes = 3000; /* pairs of those of topic= */
+    run(&job);
+}
+
+/** Another run merges the same files in another way in the middle of this one. */
+static void test_race(void **state)
+{
+    struct mill_compact_job job = job_new();
+
+    (void)state;
+    fill();
+    fake_lake.on_act = rival; /* after the first file is put */
+    run(&job);
+    assert_true(staged() > (size_t)job.sum[MILL_COMPACT_MERGE].steps);
+    settle();
+    assert_int_equal(view(false).rows, seen.rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_whole, sink_teardown),
         cmocka_unit_test_teardown(test_killed, sink_teardown),
+        cmocka_unit_test_teardown(test_slept, sink_teardown),
+        cmocka_unit_test_teardown(test_race, sink_teardown),
     };
 
     return cmocka_run_group_tests_name("compact", tests, NULL, NULL);

@@ -152,6 +152,54 @@ static void test_stale_owner(void **state)
     fake_free(ctx);
 }
 
+/** S3 is away for longer than put-within: nothing is put before the group has taken the plan again.
+ *  @param stale another one has the partition by then, and compaction may have merged the range */
+static void slept(bool redo, bool stale)
+{
+    struct mill_ctx *ctx = sink_start("--put-within=300ms");
+    struct mill_err err = {0};
+    char plan[4096];
+    int acts;
+    int64_t from;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 7, &from, &err), MILL_DONE);
+    fake_lake.s3_down = true;
+    sink_feed(ctx, "t", 0, 7);
+    snprintf(plan, sizeof plan, "%s", fake_lake.metadata);
+    if (redo) { /* the same by one who found the plan */
+        fake_free(ctx);
+        ctx = sink_start("--put-within=300ms");
+        assert_int_equal(sink_assign(ctx, "t", 0, 7, &from, &err), MILL_DONE);
+        sink_feed(ctx, "t", 0, 7);
+    }
+    sink_wait_backoff(); /* longer than put-within, too */
+    fake_lake.s3_down = false;
+    fake_lake.stale = stale;
+    acts = fake_lake.acts;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    if (stale) {
+        assert_int_equal(fake_lake.n, 0);
+        assert_string_equal(fake_lake.metadata, plan);
+    } else { /* the plan again, two or three objects, done */
+        assert_true(fake_lake.acts - acts == (int)fake_lake.n + 2);
+        sink_check_whole("t", 7);
+    }
+    fake_free(ctx);
+}
+
+static void test_slept(void **state)
+{
+    (void)state;
+    slept(false, false);
+    sink_setup(NULL);
+    slept(true, false);
+    sink_setup(NULL);
+    slept(false, true);
+    sink_setup(NULL);
+    slept(true, true);
+}
+
 static void test_foreign_object(void **state)
 {
     struct mill_ctx *ctx = sink_start(NULL);
@@ -355,11 +403,13 @@ static void test_assign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_whole),         T(test_killed_anywhere), T(test_killed_often),
-        T(test_footer),        T(test_s3_outage),       T(test_unknown_commit),
-        T(test_stale_owner),   T(test_foreign_object),  T(test_redo_never_thinner),
-        T(test_redo_over_gap), T(test_redo_of_nothing), T(test_markers_expire),
-        T(test_assign),
+        T(test_whole),          T(test_killed_anywhere),
+        T(test_killed_often),   T(test_footer),
+        T(test_s3_outage),      T(test_unknown_commit),
+        T(test_slept),          T(test_stale_owner),
+        T(test_foreign_object), T(test_redo_never_thinner),
+        T(test_redo_over_gap),  T(test_redo_of_nothing),
+        T(test_markers_expire), T(test_assign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -371,6 +371,28 @@ static void test_copy(void **state)
     assert_int_equal(atomic_load(&w->fake->bad_signatures), 0);
 }
 
+/* Whoever slept writes nothing: neither a first attempt nor a second one. */
+static void test_until(void **state)
+{
+    struct world *w = *state;
+    struct mill_err err;
+    enum mill_s3_put how;
+
+    mill_s3_until(w->s3, mill_tick_ms() + 60000);
+    assert_int_equal(put(w, "in/time", MILL_STR("x"), &how, &err), MILL_OK);
+    mill_s3_until(w->s3, mill_tick_ms() - 1);
+    assert_int_equal(put(w, "too/late", MILL_STR("x"), &how, &err), MILL_E_IO);
+    assert_int_equal(mill_s3_copy(w->s3, "in/time", "too/late", &err), MILL_E_IO);
+    assert_int_equal(w->fake->n_objects, 1);
+    mill_s3_until(w->s3, mill_tick_ms() + 20); /* a quick retry would come 100 ms later */
+    w->fake->faults[0] = (struct fake_fault){.status = 503};
+    assert_int_equal(put(w, "too/late", MILL_STR("x"), &how, &err), MILL_E_IO);
+    assert_int_equal(w->fake->n_objects, 1);
+    mill_s3_until(w->s3, 0);
+    assert_int_equal(put(w, "too/late", MILL_STR("x"), &how, &err), MILL_OK);
+    assert_int_equal(atomic_load(&w->fake->bad_signatures), 0);
+}
+
 static void test_delete_many(void **state)
 {
     enum { MANY = 1003 };
@@ -403,6 +425,7 @@ int main(void)
         ROW(test_object),
         ROW(test_copy),
         ROW(test_delete_many),
+        ROW(test_until),
         ROW(test_signatures),
         ROW(test_doubt),
         ROW(test_keys_expire),

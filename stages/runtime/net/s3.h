@@ -45,6 +45,11 @@ enum mill_code mill_s3_new(struct mill_s3 **out, const struct mill_s3_conf *conf
                            struct mill_err *err) MILL_NODISCARD;
 /** @brief NULL-safe. */
 void mill_s3_free(struct mill_s3 *s);
+/** @brief Requests that write (PUT, POST) start only until then, else MILL_E_IO: whoever slept must
+ *  not act on what it knew. Their signature's time is taken before the clock is looked at, and S3
+ *  refuses one that is 15 minutes old: so one that sleeps behind the look comes to nothing either.
+ *  @param tick_ms of mill_tick_ms(); 0 = no end, as at first */
+void mill_s3_until(struct mill_s3 *s, int64_t tick_ms);
 /** @brief PUT if no object of that name exists (If-None-Match: *).
  *  @param meta names in lower case without x-amz-meta-; values printable ASCII
  *  @param how  CREATED also when a reply was lost and the object that is there has these very

@@ -37,6 +37,7 @@ struct mill_s3 {
     char bucket[128];
     char sigv4[96];
     uint32_t timeout_ms;
+    int64_t until_ms; /**< mill_tick_ms() after which nothing is written; 0 = no end */
     struct mill_buf body;
     struct mill_arena mem;
     struct mill_pair *headers;

@@ -88,13 +88,34 @@ static enum mill_code s3_keys(struct mill_s3 *s, const struct mill_aws_creds **c
     return code == MILL_E_NOENT ? MILL_E_CONFIG : code;
 }
 
+void mill_s3_until(struct mill_s3 *s, int64_t tick_ms)
+{
+    s->until_ms = tick_ms;
+}
+
+/** The signature's time, "20130524T000000Z". */
+static void s3_stamp(char *out, size_t size)
+{
+    time_t now = time(NULL);
+    struct tm t;
+
+    gmtime_r(&now, &t);
+    strftime(out, size, "%Y%m%dT%H%M%SZ", &t);
+}
+
+static bool s3_too_late(const struct mill_s3 *s, const char *method)
+{
+    return s->until_ms && (!strcmp(method, "PUT") || !strcmp(method, "POST")) &&
+           mill_tick_ms() > s->until_ms;
+}
+
 static enum mill_code s3_send(struct mill_s3 *s, const struct s3_request *rq,
                               const struct mill_aws_creds *creds, struct s3_reply *reply,
                               struct mill_err *err)
 {
     unsigned char digest[MILL_SHA256_BYTES];
-    char hex[2 * MILL_SHA256_BYTES + 1];
-    struct mill_pair headers[sizeof rq->headers / sizeof *rq->headers + 3];
+    char hex[2 * MILL_SHA256_BYTES + 1], stamp[32];
+    struct mill_pair headers[sizeof rq->headers / sizeof *rq->headers + 4];
     struct s3_wait w = {.s = s, .reply = reply};
     struct mill_http_call call = {.method = rq->method, .body = rq->body};
     struct mill_buf url;
@@ -120,6 +141,13 @@ static enum mill_code s3_send(struct mill_s3 *s, const struct s3_request *rq,
             (struct mill_pair){MILL_STR("Content-Type"), MILL_STR("application/octet-stream")};
     if (creds->token[0])
         headers[n++] = (struct mill_pair){MILL_STR("x-amz-security-token"), mill_str(creds->token)};
+    s3_stamp(stamp, sizeof stamp);
+    headers[n++] = (struct mill_pair){MILL_STR("X-Amz-Date"), mill_str(stamp)};
+    if (s3_too_late(s, rq->method)) {
+        code = mill_fail(err, MILL_E_IO, "s3", "%s %s: too late for what it was planned by",
+                         rq->method, rq->key ? rq->key : "/");
+        goto out;
+    }
     call.url = url.p;
     call.headers = (struct mill_map){headers, n};
     call.timeout_ms = s->timeout_ms;
