@@ -76,7 +76,7 @@ def sink() -> None:
              f"--registry={e['REGISTRY']}", f"--in.topics={TOPIC}", f"--group={GROUP}",
              f"--s3-endpoint={e['S3_ENDPOINT']}", f"--s3-bucket={e['S3_BUCKET']}",
              f"--s3-prefix={PREFIX}", "--flush=1s", "--roll-rows=20",
-             "--meta-columns=_partition,_offset"],
+             "--meta-columns=_partition,_offset", "--failures-topic="],
             stdout=log, stderr=log, env={**os.environ, **e})
         try:
             lab.wait_for("the sink", lambda: proc.poll() is not None or all(
