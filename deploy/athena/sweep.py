@@ -163,7 +163,8 @@ def table(spark: SparkSession, path: str, columns: str) -> DataFrame | None:
 
 
 def header(name: str) -> Column:
-    return F.filter("headers", lambda h: h["key"] == name)[0]["value"].cast("string")
+    """NULL where the record has no such header: anybody may write to the topic."""
+    return F.get(F.filter("headers", lambda h: h["key"] == name), 0)["value"].cast("string")
 
 
 def read_letters(spark: SparkSession, args) -> DataFrame | None:
