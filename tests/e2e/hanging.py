@@ -81,27 +81,34 @@ def _open_transactions(brokers: str, topic: str, partition: int) -> list[tuple[i
     return found
 
 
-def unstable(brokers: str, group: str) -> set[tuple[str, int]]:
-    """Partitions of which the group's coordinator does not give the committed offset, as it waits
-    for the end of a transaction."""
-    every, stable, tags = b"\0", b"\1", b"\0"
-    a = _ask(brokers, OFFSET_FETCH, 7, _text(group) + every + stable + tags)
+def _committed(brokers: str, group: str, stable: bool) -> dict[tuple[str, int], tuple[int, int]]:
+    """(offset, error) of each partition that the group has committed."""
+    every, tags = b"\0", b"\0"
+    a = _ask(brokers, OFFSET_FETCH, 7, _text(group) + every + struct.pack(">?", stable) + tags)
     a.take("i")
-    found = set()
+    found = {}
     for _ in range(a.varint() - 1):
         topic = a.text()
         for _ in range(a.varint() - 1):
-            partition, _, _ = a.take("iqi")
+            partition, offset, _ = a.take("iqi")
             a.text()
             (error,) = a.take("h")
             a.varint()
-            if error == UNSTABLE_OFFSET_COMMIT:
-                found.add((topic, partition))
+            found[topic, partition] = (offset, error)
         a.varint()
     (error,) = a.take("h")
     if error:
         raise RuntimeError(f"{group}: offset fetch: error {error}")
     return found
+
+
+def unstable(brokers: str, group: str) -> dict[tuple[str, int], int]:
+    """Partitions of which the group's coordinator does not give the committed offset, as it waits
+    for the end of a transaction, and the offset before that."""
+    waits = [p for p, (_, error) in _committed(brokers, group, True).items()
+             if error == UNSTABLE_OFFSET_COMMIT]
+    before = _committed(brokers, group, False) if waits else {}
+    return {p: before[p][0] for p in waits if p in before}
 
 
 def _places(r: _Reader, flexible: bool) -> set[tuple[str, int]]:

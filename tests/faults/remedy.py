@@ -8,8 +8,8 @@ import time
 
 import hanging
 from catalogue import Fault
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 LIMIT_S = 30    # three times the timeout of a transaction
 STRUCK_S = 180  # so long after a fault of the broker it is the broker's
@@ -37,25 +37,31 @@ class Remedy(threading.Thread):
         self.since: dict[tuple, float] = {}
 
     def look(self) -> dict[tuple, float]:
-        """(group, topic, partition) → since when it is so, though no transaction is open there."""
+        """(group, topic, partition, offset) → since when it stays at this offset, though there is
+        more to read and no transaction is open. A group that is busy is in one or the other
+        transaction at every look, but gets on."""
         groups = [g.group_id for g in self.admin.list_consumer_groups().result(20).valid]
         now = time.monotonic()
-        waits = {(g, *place) for g in groups for place in hanging.unstable(self.brokers, g)}
+        waits = {(g, *place, offset) for g in groups
+                 for place, offset in hanging.unstable(self.brokers, g).items()}
+        ask = {TopicPartition(topic, n): OffsetSpec.latest() for _, topic, n, _ in waits}
+        ends = {(p.topic, p.partition): f.result().offset
+                for p, f in (self.admin.list_offsets(ask) if ask else {}).items()}
         homes = len(self.admin.list_topics(OFFSETS, 20).topics[OFFSETS].partitions)
         is_open = {p for topic, p in hanging.held_back(self.brokers) if topic == OFFSETS}
-        self.since = {k: self.since.get(k, now) for k in waits if home(k[0], homes) not in is_open}
+        self.since = {k: self.since.get(k, now) for k in waits
+                      if home(k[0], homes) not in is_open and k[3] < ends[k[1:3]]}
         return self.since
 
     def run(self):
         while not self.stop.wait(3):
             try:
                 stuck = {k: t for k, t in self.look().items() if time.monotonic() - t > LIMIT_S}
+                if stuck:
+                    self.end(sorted(stuck), min(stuck.values()))
+                    self.since = {}
             except (KafkaException, OSError, struct.error, RuntimeError, ValueError):
-                self.since = {}
-                continue  # the broker is away: look again
-            if stuck:
-                self.end(sorted(stuck), min(stuck.values()))
-                self.since = {}
+                self.since = {}  # the broker is away: look again
 
     def end(self, stuck: list[tuple], since: float) -> None:
         said = ", ".join("/".join(map(str, k)) for k in stuck[:6])
@@ -68,7 +74,7 @@ class Remedy(threading.Thread):
                         frozenset(["broker"]))
         self.run_.take(restart)
         try:
-            if not any(k[1:] in hanging.unstable(self.brokers, k[0]) for k in stuck):
+            if not any(k[1:3] in hanging.unstable(self.brokers, k[0]) for k in stuck):
                 return  # the fault that had the broker until now has ended it
             restart.do()
             self.done.append(said)
