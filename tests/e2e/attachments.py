@@ -7,13 +7,13 @@ import email
 import email.policy
 import hashlib
 import os
-import subprocess
 import time
 import unittest
 import uuid
 
 import boto3
 import lab
+from own_send import OwnSend
 
 LARGE = 20_000_000
 OVER = 22_500_000  # 30 MB as base64
@@ -36,7 +36,6 @@ class Attachments(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        state = lab.state_dir()
         cls.s3 = boto3.client("s3", endpoint_url=lab.ENV["S3_ENDPOINT"], region_name="us-east-1",
                               aws_access_key_id=lab.ENV["AWS_ACCESS_KEY_ID"],
                               aws_secret_access_key=lab.ENV["AWS_SECRET_ACCESS_KEY"])
@@ -47,18 +46,12 @@ class Attachments(unittest.TestCase):
         cls.s3.delete_object(Bucket=lab.ENV["S3_BUCKET"], Key=cls.key(cls.gone))
         cls.s3.put_object(Bucket=lab.ENV["S3_BUCKET"], Key=cls.key(cls.altered),
                           Body=b"X" + cls.altered[1:])
-        cls.log = open(state / "log/send-attachments.log", "ab")
-        cls.proc = subprocess.Popen([lab.BUILD / "bin/mill-send", "--config",
-                                     state / "conf/send.conf", "--providers", "smtp"],
-                                    env={**os.environ, **lab.ENV}, stdout=cls.log, stderr=cls.log)
+        cls.send = OwnSend("--providers", "smtp")
 
     @classmethod
     def tearDownClass(cls):
-        cls.proc.terminate()
-        code = cls.proc.wait(60)
-        cls.log.close()
+        cls.send.end()
         lab.local("ctl", "start", "send")
-        assert code == 0, f"mill-send exited {code}"
 
     @classmethod
     def key(cls, content: bytes) -> str:

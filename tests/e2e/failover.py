@@ -1,49 +1,14 @@
 """Several providers: one is down, throttles, or refuses our credentials, and mail goes on by the
 other, called once. Each test runs a send of its own, with the options that it is about."""
 import json
-import re
-import subprocess
 import time
 import unittest
 
 import lab
 import requests
+from own_send import OwnSend
 
 RATE = 40  # mails a second
-
-
-class Send:
-    """mill-send of the stack's configuration, with other options."""
-
-    def __init__(self, *options: str):
-        self.state = lab.state_dir()
-        conf = self.state / "conf/send.conf"
-        port = re.search(r"^status-listen = (.*)$", conf.read_text(), re.M)
-        self.status = "http://" + port[1].strip()
-        self.log = open(self.state / "log/send-failover.log", "ab")
-        self.proc = subprocess.Popen([lab.BUILD / "bin/mill-send", "--config", conf, *options],
-                                     stdout=self.log, stderr=self.log)
-        lab.wait_for("send to be ready", self.ready, 60)
-
-    def ready(self) -> bool:
-        try:
-            return requests.get(self.status + "/readyz", timeout=5).status_code == 200
-        except requests.ConnectionError:
-            return False
-
-    def metric(self, name: str, provider: str = "") -> float:
-        label = f'[^}}]*provider="{provider}"' if provider else "[^}]*"
-        text = requests.get(self.status + "/metrics", timeout=5).text
-        found = re.search(rf"^{name}{{{label}[^}}]*}} (\S+)$", text, re.M)
-        return float(found[1])
-
-    def end(self) -> None:
-        if self.log.closed:
-            return
-        self.proc.terminate()
-        code = self.proc.wait(60)
-        self.log.close()
-        assert code == 0, f"mill-send exited {code}"
 
 
 def calls(provider: str = "") -> dict[str, int]:
@@ -95,8 +60,8 @@ class Failover(unittest.TestCase):
         self.addCleanup(lab.behave, None)
         self.dead = len(lab.dead_letters())
 
-    def send(self, *options: str) -> Send:
-        s = Send(*options)
+    def send(self, *options: str) -> OwnSend:
+        s = OwnSend(*options)
         self.addCleanup(s.end)
         return s
 

@@ -1,11 +1,11 @@
 """What a provider may answer, end to end: each outcome class ends where it should."""
 import email
 import email.policy
-import subprocess
 import time
 import unittest
 
 import lab
+from own_send import OwnSend
 
 
 def send_one(**more) -> str:
@@ -66,19 +66,12 @@ class Smtp(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         lab.local("ctl", "stop", "send")
-        state = lab.state_dir()
-        cls.log = open(state / "log/send-smtp.log", "wb")
-        cls.proc = subprocess.Popen([lab.BUILD / "bin/mill-send", "--config",
-                                     state / "conf/send.conf", "--providers", "smtp"],
-                                    stdout=cls.log, stderr=cls.log)
+        cls.send = OwnSend("--providers", "smtp")
 
     @classmethod
     def tearDownClass(cls):
-        cls.proc.terminate()
-        code = cls.proc.wait(60)
-        cls.log.close()
+        cls.send.end()
         lab.local("ctl", "start", "send")
-        assert code == 0, f"mill-send exited {code}"
 
     def test_a_whole_mail_arrives(self):
         message = send_one(

@@ -1,11 +1,11 @@
 """Who bounced, complained or unsubscribed gets no more mail: from the provider's event, or from the
 one-click link in a mail, to the refusal of the next."""
 import re
-import subprocess
 import unittest
 import uuid
 
 import lab
+from own_send import OwnSend
 from schedule import states
 
 
@@ -72,20 +72,13 @@ class OneClick(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        state = lab.state_dir()
         lab.local("ctl", "stop", "send")
-        cls.log = open(state / "log/send-smtp.log", "ab")
-        cls.proc = subprocess.Popen([lab.BUILD / "bin/mill-send", "--config",
-                                     state / "conf/send.conf", "--providers", "smtp"],
-                                    stdout=cls.log, stderr=cls.log)
+        cls.send = OwnSend("--providers", "smtp")
 
     @classmethod
     def tearDownClass(cls):
-        cls.proc.terminate()
-        code = cls.proc.wait(60)
-        cls.log.close()
+        cls.send.end()
         lab.local("ctl", "start", "send")
-        assert code == 0, f"mill-send exited {code}"
 
     def header_of(self, message: str, name: str) -> str | None:
         def arrived():
