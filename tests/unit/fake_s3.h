@@ -537,16 +537,20 @@ static inline struct fake_s3 *fake_s3_start(void)
     struct mill_server_conf conf = {.listen = "127.0.0.1:0", .routes = routes, .app = s};
     struct mill_err err;
 
-    if (!s || mill_server_start(&s->server, &conf, &err))
+    if (!s)
         abort();
     pthread_mutex_init(&s->lock, NULL);
+    if (mill_server_start(&s->server, &conf, &err))
+        abort();
     return s;
 }
 
 static inline void fake_s3_stop(struct fake_s3 *s)
 {
+    pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < s->n_hung; i++)
         mill_exchange_answer(s->hung[i], 200, (struct mill_map){0}, MILL_STR(""));
+    pthread_mutex_unlock(&s->lock);
     mill_server_stop(s->server);
     for (size_t i = 0; i < s->n_objects; i++)
         free(s->objects[i].bytes);
