@@ -105,6 +105,23 @@ void mill_audit_footer(struct mill_audit *a, size_t i, const struct mill_footer 
     a->v[i].why = detail;
 }
 
+bool mill_audit_claim(struct mill_audit *a, struct mill_str topic, struct mill_str topic_id,
+                      int32_t partition, int64_t low, int64_t end)
+{
+    struct audit_claim *c = mill_arena_calloc(&a->mem, 1, sizeof *c);
+
+    if (!c)
+        return false;
+    c->o = (struct mill_object){.topic = mill_arena_dup(&a->mem, topic),
+                                .topic_id = mill_arena_dup(&a->mem, topic_id),
+                                .partition = partition,
+                                .start = low,
+                                .end = end};
+    c->next = a->claims;
+    a->claims = c;
+    return c->o.topic.p && c->o.topic_id.p;
+}
+
 /* --- merged files ---------------------------------------------------------------------------- */
 
 /** Whom a part's footer listed: where it was alone in its range, the list is not kept. */
@@ -249,7 +266,31 @@ static void audit_partition(struct mill_audit *a, struct audit_entry *v, size_t 
         }
         mill_audit_range(a, &v[i], k - i);
     }
+    for (struct audit_claim *c = a->claims; c; c = c->next) {
+        const struct audit_entry is = {.o = c->o};
+        if (audit_cmp_partition(&is, v) != 0)
+            continue;
+        c->met = true;
+        if (c->o.end > a->sum.end)
+            mill_audit_unmet(a, a->sum.end, c->o.end);
+    }
     a->report->partition(a->report->arg, &a->sum);
+}
+
+/** Partitions that have no object at all. */
+static void audit_nothing(struct mill_audit *a)
+{
+    for (const struct audit_claim *c = a->claims; c; c = c->next) {
+        if (c->met || c->o.end <= c->o.start)
+            continue;
+        a->sum = (struct mill_audit_partition){.topic = c->o.topic,
+                                               .topic_id = c->o.topic_id,
+                                               .partition = c->o.partition,
+                                               .start = c->o.start,
+                                               .end = c->o.start};
+        mill_audit_unmet(a, c->o.start, c->o.end);
+        a->report->partition(a->report->arg, &a->sum);
+    }
 }
 
 enum mill_code mill_audit_run(struct mill_audit *a, const struct mill_audit_report *report,
@@ -267,5 +308,6 @@ enum mill_code mill_audit_run(struct mill_audit *a, const struct mill_audit_repo
         }
         audit_partition(a, &a->v[i], k - i);
     }
+    audit_nothing(a);
     return a->nomem ? mill_fail(err, MILL_E_NOMEM, "audit", "out of memory") : MILL_OK;
 }

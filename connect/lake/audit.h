@@ -69,6 +69,13 @@ struct mill_str mill_audit_key(const struct mill_audit *a, size_t i, uint64_t *b
 void mill_audit_footer(struct mill_audit *a, size_t i, const struct mill_footer *footer,
                        struct mill_str detail);
 
+/** @brief What the sink's group says: all below `end` is in the lake. The end of a partition's
+ *  objects must not be below it; without a claim, nothing says that the last range is gone.
+ *  @param low where the log starts now: a partition without any object claims nothing below it
+ *  @return false when out of memory */
+bool mill_audit_claim(struct mill_audit *a, struct mill_str topic, struct mill_str topic_id,
+                      int32_t partition, int64_t low, int64_t end) MILL_NODISCARD;
+
 struct mill_audit_report {
     void (*finding)(void *arg, const struct mill_audit_finding *f);
     void (*partition)(void *arg, const struct mill_audit_partition *p);

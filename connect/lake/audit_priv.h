@@ -18,7 +18,15 @@ struct audit_entry {
     bool superseded;           /**< still there, and in a merged file */
 };
 
+/** See mill_audit_claim. */
+struct audit_claim {
+    struct mill_object o; /**< its start is low */
+    bool met;             /**< the partition has objects */
+    struct audit_claim *next;
+};
+
 struct mill_audit {
+    struct audit_claim *claims;
     struct mill_arena mem;
     struct mill_str prefix;
     struct audit_entry *v;
@@ -28,6 +36,8 @@ struct mill_audit {
     bool nomem;
 };
 
+/** @brief Offsets that a claim has and no object. */
+void mill_audit_unmet(struct mill_audit *a, int64_t start, int64_t end);
 /** @brief Judge the objects of one [S,E), and count them. @param v in order of their keys */
 void mill_audit_range(struct mill_audit *a, struct audit_entry *v, size_t n);
 

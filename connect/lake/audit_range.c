@@ -171,6 +171,12 @@ static void audit_place(struct mill_audit *a, const struct audit_entry *e)
         sum->end = e->o.end;
 }
 
+void mill_audit_unmet(struct mill_audit *a, int64_t start, int64_t end)
+{
+    audit_say(a, MILL_AUDIT_GAP, start, end, (struct mill_str){NULL, 0},
+              MILL_STR("the sink's group has committed them, and no object has them"));
+}
+
 void mill_audit_range(struct mill_audit *a, struct audit_entry *v, size_t n)
 {
     const struct audit_entry *by = audit_each(a, v, n);

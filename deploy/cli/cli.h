@@ -28,7 +28,7 @@ struct cli_conf {
     uint32_t count, replication, rate;
     bool dry_run, yes, no_input;
     struct mill_s3_opts s3; /**< the lake */
-    const char *parquet_lib, *engine, *since, *columns, *meta_columns;
+    const char *parquet_lib, *engine, *since, *columns, *meta_columns, *group;
     bool hours, rejected, exact;
     uint64_t older_than_ms, grace_ms, target_bytes; /**< lake compact */
     struct mill_common common;                      /**< brokers, registry, rdkafka */

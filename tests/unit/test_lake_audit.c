@@ -247,6 +247,38 @@ static void test_case(void **state)
     mill_arena_release(&mem);
 }
 
+/* What the group has committed must be there: the last range, and a partition's only one. */
+static void test_claims(void **state)
+{
+    const struct there v[] = {{.end = 10, .rows = 10}};
+    const struct {
+        int32_t partition;
+        int64_t low, end, gap; /* gap: where it starts; -1 = none */
+    } claims[] = {{0, 0, 10, -1}, {0, 0, 9, -1}, {0, 0, 15, 10}, {1, 3, 3, -1}, {1, 3, 8, 3}};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
+        struct seen seen = {.n = 0};
+        const struct mill_audit_report report = {on_finding, on_partition, &seen};
+        struct mill_audit *a = mill_audit_new("lake/");
+        struct mill_arena mem = {0};
+
+        assert_true(mill_audit_add(a, key_of(&v[0], &mem), 9, (struct mill_str){NULL, 0}));
+        give(a, 0, &v[0], &mem);
+        assert_true(mill_audit_claim(a, MILL_STR("t"), MILL_STR("id"), claims[i].partition,
+                                     claims[i].low, claims[i].end));
+        assert_int_equal(mill_audit_run(a, &report, NULL), MILL_OK);
+        assert_int_equal(seen.n, claims[i].gap >= 0);
+        if (seen.n) {
+            assert_int_equal(seen.v[0].fault, MILL_AUDIT_GAP);
+            assert_int_equal(seen.v[0].start, claims[i].gap);
+            assert_int_equal(seen.v[0].end, claims[i].end);
+        }
+        mill_audit_free(a);
+        mill_arena_release(&mem);
+    }
+}
+
 static void test_only_one_topic(void **state)
 {
     struct mill_audit *a = mill_audit_new("");
@@ -280,12 +312,13 @@ static void test_footer_of_no_file(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[sizeof cases / sizeof *cases + 2];
+    struct CMUnitTest tests[sizeof cases / sizeof *cases + 3];
     size_t n = 0;
 
     for (; n < sizeof cases / sizeof *cases; n++)
         tests[n] =
             (struct CMUnitTest){cases[n].name, test_case, NULL, NULL, (void *)(uintptr_t)&cases[n]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_claims);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_only_one_topic);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_footer_of_no_file);
     return _cmocka_run_group_tests("lake_audit", tests, n, NULL, NULL);
