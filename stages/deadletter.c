@@ -214,11 +214,13 @@ static bool in_list(struct mill_str rest, char sep, struct mill_str one)
 }
 
 /** Is it a mail of which nobody has said yet how it ends? Who rejects a record for good says so
- *  himself, where he can read it; who says that he tries again means that it goes on. */
+ *  himself, where he can read it; who says that he tries again means that it goes on. What a sink
+ *  could not store goes its way all the same. */
 static bool untold(const struct deadletter_conf *conf, const struct mill_record *in,
                    const struct policy *policy)
 {
-    return in_list(mill_str(conf->mail_topics), ',', mill_header(in, "__connect.errors.topic")) &&
+    return !mill_str_is(mill_header(in, "mill.kind"), "sink") &&
+           in_list(mill_str(conf->mail_topics), ',', mill_header(in, "__connect.errors.topic")) &&
            (policy || !in_list(mill_header(in, "mill.emitted"), ',', MILL_STR("status"))) &&
            (mill_message_id_ok(in->key) || mill_id_ok(in->key));
 }

@@ -276,6 +276,7 @@ def _of_events(value: bytes, schemas: Schemas) -> list[dict]:
 
 
 STAGES = {"unpack": _of_unpack, "enrich": _of_enrich}
+SINK = "sink-parquet"
 
 
 def events(stage: str | None, value: bytes | None, schemas: Schemas) -> list[dict]:
@@ -283,6 +284,8 @@ def events(stage: str | None, value: bytes | None, schemas: Schemas) -> list[dic
     @param stage that failed on it; None: a record of mail.events that the sink rejected
     @raise Left with the reason"""
     read = STAGES.get(stage) if stage is not None else _of_events
+    if stage == SINK:
+        raise Left("the sink keeps it in rejected=TOPIC, where an event is swept from")
     if not read:
         raise Left(f"what {stage or 'nobody'} failed on is no event: see sendmill dlq redrive")
     rows = read(value, schemas)

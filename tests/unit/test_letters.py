@@ -104,6 +104,7 @@ class Left(unittest.TestCase):
         ("unpack", post("smtp", b"{}"), "no rule for posts"),
         ("validate", one("sendgrid", "{}"), "validate failed on is no event"),
         ("", one("sendgrid", "{}"), "nobody failed on is no event"),
+        ("sink-parquet", one("sendgrid", "{}"), "where an event is swept from"),
     ]
 
     def test_cases(self):

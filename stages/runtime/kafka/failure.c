@@ -80,6 +80,8 @@ static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
     PUT("mill.redrives", failure_kept(item, "mill.redrives", MILL_STR("0")));
     PUT("mill.origin", in->origin);
     PUT("mill.emitted", failure_emitted(ctx, item));
+    if (ctx->spec->sink) /* what failed is the copy elsewhere; what the record asks for goes on */
+        PUT("mill.kind", MILL_STR("sink"));
 #undef PUT
     return n;
 }
