@@ -132,14 +132,17 @@ static int by_text(const void *a, const void *b)
 /** All names and plans of the bucket, as one text. */
 static char *names(void)
 {
-    char **v = calloc(fake_lake.n + 1, sizeof *v), *out = calloc(1, 1 << 20);
+    enum { NAMES_BYTES = 1 << 20 };
+    char **v = calloc(fake_lake.n + 1, sizeof *v), *out = calloc(1, NAMES_BYTES);
+    size_t at = 0;
 
     assert_true(v && out);
     for (size_t i = 0; i < fake_lake.n; i++)
         v[i] = fake_lake.objects[i].key;
     qsort(v, fake_lake.n, sizeof *v, by_text);
-    for (size_t i = 0; i < fake_lake.n; i++)
-        strcat(strcat(out, v[i]), "\n");
+    for (size_t i = 0; i < fake_lake.n && at < NAMES_BYTES; i++)
+        at += (size_t)snprintf(out + at, NAMES_BYTES - at, "%s\n", v[i]);
+    assert_true(at < NAMES_BYTES);
     free(v);
     return out;
 }
