@@ -205,14 +205,6 @@ static enum mill_code deadletter_delay(struct mill_ctx *ctx, const struct mill_r
                               (int32_t)partition, (struct mill_map){NULL, 0}, err);
 }
 
-static bool in_list(struct mill_str rest, char sep, struct mill_str one)
-{
-    while (rest.n)
-        if (mill_str_eq(mill_str_trim(mill_str_take(&rest, sep)), one))
-            return true;
-    return false;
-}
-
 /** Is it a mail of which nobody has said yet how it ends? Who rejects a record for good says so
  *  himself, where he can read it; who says that he tries again means that it goes on. What a sink
  *  could not store goes its way all the same. */
@@ -220,8 +212,8 @@ static bool untold(const struct deadletter_conf *conf, const struct mill_record 
                    const struct policy *policy)
 {
     return !mill_str_is(mill_header(in, "mill.kind"), "sink") &&
-           in_list(mill_str(conf->mail_topics), ',', mill_header(in, "__connect.errors.topic")) &&
-           (policy || !in_list(mill_header(in, "mill.emitted"), ',', MILL_STR("status"))) &&
+           mill_str_listed(mill_header(in, "__connect.errors.topic"), conf->mail_topics) &&
+           (policy || !mill_str_in(MILL_STR("status"), mill_header(in, "mill.emitted"))) &&
            (mill_message_id_ok(in->key) || mill_id_ok(in->key));
 }
 

@@ -120,18 +120,6 @@ static enum mill_code job_audit(struct job_round *r, bool after, struct mill_err
 
 /* --- steps ----------------------------------------------------------------------------------- */
 
-static void job_done(struct job_round *r, const struct mill_compact_step *s,
-                     enum mill_compact_said said)
-{
-    struct mill_compact_count *c = &r->job->sum[s->act];
-
-    c->steps++;
-    c->parts += (int64_t)s->n;
-    c->rows += s->rows;
-    c->bytes += s->bytes;
-    r->job->step(r->job->arg, s, r->scan.v[s->at].name, said);
-}
-
 /** The parts go; a merged file that was proved to have their rows is in its place. */
 static enum mill_code job_delete_parts(struct job_round *r, const struct mill_compact_step *s,
                                        struct mill_err *err)
@@ -182,7 +170,7 @@ static enum mill_code job_step(struct job_round *r, const struct mill_compact_st
     enum mill_code rc = MILL_OK;
 
     if (r->job->dry_run || s->act == MILL_COMPACT_WAIT || s->act == MILL_COMPACT_STUCK) {
-        job_done(r, s, MILL_COMPACT_PLANNED);
+        mill_stage_count(r->job, s, r->scan.v[s->at].name, MILL_COMPACT_PLANNED);
         return MILL_OK;
     }
     if (s->act == MILL_COMPACT_MERGE)
@@ -194,7 +182,7 @@ static enum mill_code job_step(struct job_round *r, const struct mill_compact_st
     else if (s->act == MILL_COMPACT_DROP)
         rc = mill_s3_delete(r->stage.s3, r->scan.v[s->at].key.p, err);
     if (!rc)
-        job_done(r, s, MILL_COMPACT_DONE);
+        mill_stage_count(r->job, s, r->scan.v[s->at].name, MILL_COMPACT_DONE);
     return rc;
 }
 

@@ -160,6 +160,18 @@ static enum mill_code stage_put(struct stage *g, const struct mill_compact_step 
     return rc ? rc : stage_verify(g, s, key, meta.value, err);
 }
 
+void mill_stage_count(struct mill_compact_job *job, const struct mill_compact_step *s,
+                      struct mill_str name, enum mill_compact_said said)
+{
+    struct mill_compact_count *c = &job->sum[s->act];
+
+    c->steps++;
+    c->parts += (int64_t)s->n;
+    c->rows += s->rows;
+    c->bytes += s->bytes;
+    job->step(job->arg, s, name, said);
+}
+
 /** The step's first n parts as a step of their own. */
 static struct mill_compact_step stage_first(const struct stage *g,
                                             const struct mill_compact_step *s, size_t n)
@@ -195,14 +207,8 @@ static enum mill_code stage_one(struct stage *g, const struct mill_compact_step 
     rc = mill_object_name(&s->o, (struct mill_str){NULL, 0}, &key, err);
     if (!rc)
         rc = stage_put(g, s, m, key.p, err);
-    if (!rc) {
-        struct mill_compact_count *c = &job->sum[MILL_COMPACT_MERGE];
-        c->steps++;
-        c->parts += (int64_t)s->n;
-        c->rows += s->rows;
-        c->bytes += s->bytes;
-        job->step(job->arg, s, mill_buf_view(&key), MILL_COMPACT_DONE);
-    }
+    if (!rc)
+        mill_stage_count(job, s, mill_buf_view(&key), MILL_COMPACT_DONE);
     mill_buf_release(&key);
     return rc;
 }

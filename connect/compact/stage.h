@@ -14,6 +14,9 @@ struct stage {
     int64_t until_ms; /**< mill_tick_ms() after which nothing may be put any more */
 };
 
+/** @brief Count a step that is done or planned, and tell of it. */
+void mill_stage_count(struct mill_compact_job *job, const struct mill_compact_step *s,
+                      struct mill_str name, enum mill_compact_said said);
 /** @brief Merge a step's parts; where their columns do not go together, several files, or none.
  *  @return MILL_OK; MILL_E_NOENT: it is too late by now (or a part is gone), list anew */
 enum mill_code mill_stage_merge(struct stage *g, const struct mill_compact_step *s,

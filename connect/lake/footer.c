@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include <stdio.h>
+
 static const char FOOTER_MAGIC[] = {'P', 'A', 'R', '1'};
 
 /** Where a pair of the file goes: a text, or a number. */
@@ -28,6 +30,25 @@ struct footer_read {
     struct mill_arena *mem;
     bool nomem;
 };
+
+void mill_footer_range(const struct mill_object *o, int64_t rows, struct mill_footer_texts *t,
+                       struct mill_pq_pair *pairs)
+{
+    const struct mill_pq_pair all[MILL_FOOTER_RANGE] = {{"sendmill.topic", t->topic},
+                                                        {"sendmill.topic_id", t->topic_id},
+                                                        {"sendmill.partition", t->partition},
+                                                        {"sendmill.start", t->start},
+                                                        {"sendmill.end", t->end},
+                                                        {"sendmill.rows", t->rows}};
+
+    mill_str_cut(o->topic, t->topic, sizeof t->topic);
+    mill_str_cut(o->topic_id, t->topic_id, sizeof t->topic_id);
+    snprintf(t->partition, sizeof t->partition, "%d", (int)o->partition);
+    snprintf(t->start, sizeof t->start, "%lld", (long long)o->start);
+    snprintf(t->end, sizeof t->end, "%lld", (long long)o->end);
+    snprintf(t->rows, sizeof t->rows, "%lld", (long long)rows);
+    memcpy(pairs, all, sizeof all);
+}
 
 uint64_t mill_footer_size(struct mill_str tail)
 {

@@ -9,9 +9,11 @@
 #define MILL_LAKE_FOOTER_H
 
 #include "base/arena.h"
+#include "lake/object.h"
 #include "lake/parquet.h"
 
 enum {
+    MILL_FOOTER_RANGE = 6,        /**< pairs that say which range a file has */
     MILL_FOOTER_END = 8,          /**< bytes: length of the metadata, magic */
     MILL_FOOTER_MAX = 256 << 20,  /**< bytes of metadata that are believed */
     MILL_FOOTER_GUESS = 64 << 10, /**< bytes of a tail that hold most footers */
@@ -27,6 +29,15 @@ struct mill_footer {
     struct mill_str columns;  /**< a hash: files with the same have the same columns */
     int64_t partition, start, end, said_rows; /**< -1 where the file does not say */
 };
+
+/** Room for the texts of those pairs. */
+struct mill_footer_texts {
+    char topic[256], topic_id[40], partition[16], start[24], end[24], rows[24];
+};
+/** @brief The pairs that every file of the lake has. @param pairs MILL_FOOTER_RANGE of them
+ *  @own borrowed from texts */
+void mill_footer_range(const struct mill_object *o, int64_t rows, struct mill_footer_texts *texts,
+                       struct mill_pq_pair *pairs);
 
 /** @brief Bytes of the whole footer, END among them, by a tail of at least MILL_FOOTER_END bytes.
  *  @return 0 when this is the end of no Parquet file */

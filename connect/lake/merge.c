@@ -3,7 +3,6 @@
 #include "base/json.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct mill_merge {
@@ -110,23 +109,17 @@ enum mill_code mill_merge_add(struct mill_merge *m, struct mill_str key,
 enum mill_code mill_merge_finish(struct mill_merge *m, const struct mill_object *o,
                                  struct mill_err *err)
 {
-    char topic[256], id[40], partition[16], start[24], end[24], rows[24], text[200] = "";
+    struct mill_footer_texts texts;
+    struct mill_pq_pair pairs[MILL_FOOTER_RANGE + 1];
+    char text[200] = "";
     struct mill_pq *writer = m->writer;
     int e;
 
-    mill_str_cut(o->topic, topic, sizeof topic);
-    mill_str_cut(o->topic_id, id, sizeof id);
-    snprintf(partition, sizeof partition, "%d", (int)o->partition);
-    snprintf(start, sizeof start, "%lld", (long long)o->start);
-    snprintf(end, sizeof end, "%lld", (long long)o->end);
-    snprintf(rows, sizeof rows, "%lld", (long long)m->rows);
     mill_buf_putc(&m->parts, ']');
     if (m->parts.failed)
         return mill_fail(err, MILL_E_NOMEM, "merge", "out of memory");
-    const struct mill_pq_pair pairs[] = {
-        {"sendmill.topic", topic},     {"sendmill.topic_id", id}, {"sendmill.partition", partition},
-        {"sendmill.start", start},     {"sendmill.end", end},     {"sendmill.rows", rows},
-        {"sendmill.parts", m->parts.p}};
+    mill_footer_range(o, m->rows, &texts, pairs);
+    pairs[MILL_FOOTER_RANGE] = (struct mill_pq_pair){"sendmill.parts", m->parts.p};
     m->writer = NULL; /* finish frees it whatever comes */
     e = m->conf->lib->finish(writer, pairs, sizeof pairs / sizeof *pairs, text, sizeof text);
     return e ? merge_failed(e, text, MILL_E_STATE, err) : MILL_OK;

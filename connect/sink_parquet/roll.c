@@ -3,9 +3,8 @@
 
 #include "base/fault.h"
 #include "base/hash.h"
+#include "lake/footer.h"
 #include "net/s3_upload.h"
-
-#include <stdio.h>
 
 enum { ROLL_BACKOFF_MS = 500, ROLL_BACKOFF_MAX_MS = 15000, ROLL_SIBLINGS_MAX = 1 << 20 };
 
@@ -121,27 +120,21 @@ static enum mill_code roll_siblings(const struct mill_ctx *ctx, const struct sin
 static enum mill_code roll_finish(struct sink_part *p, struct sink_file *f, const char *siblings,
                                   struct mill_str *bytes, struct mill_err *err)
 {
-    char partition[16], start[24], end[24], rows[24];
+    const struct mill_object o = roll_object(p, f);
+    struct mill_footer_texts texts;
+    struct mill_pq_pair pairs[MILL_FOOTER_RANGE + 3];
     struct mill_buf rejected;
+    size_t n = MILL_FOOTER_RANGE;
     enum mill_code rc;
 
     mill_buf_init(&rejected, ROLL_SIBLINGS_MAX);
-    snprintf(partition, sizeof partition, "%d", (int)p->partition);
-    snprintf(start, sizeof start, "%lld", (long long)p->start);
-    snprintf(end, sizeof end, "%lld", (long long)p->plan.end);
-    snprintf(rows, sizeof rows, "%lld", (long long)f->rows);
     /* So many that the list is cut: the rejected= object still has them all. */
     mill_buf_printf(&rejected, "[%s]", p->rejected.failed || !p->rejected.n ? "" : p->rejected.p);
-    struct mill_pq_pair pairs[] = {{"sendmill.topic", p->topic->name},
-                                   {"sendmill.topic_id", p->topic_id},
-                                   {"sendmill.partition", partition},
-                                   {"sendmill.start", start},
-                                   {"sendmill.end", end},
-                                   {"sendmill.rows", rows},
-                                   {"sendmill.plan", p->plan_text},
-                                   {"sendmill.siblings", siblings},
-                                   {"sendmill.rejected", rejected.failed ? "[]" : rejected.p}};
-    rc = mill_lake_file_finish(f->file, pairs, sizeof pairs / sizeof *pairs, bytes, err);
+    mill_footer_range(&o, f->rows, &texts, pairs);
+    pairs[n++] = (struct mill_pq_pair){"sendmill.plan", p->plan_text};
+    pairs[n++] = (struct mill_pq_pair){"sendmill.siblings", siblings};
+    pairs[n++] = (struct mill_pq_pair){"sendmill.rejected", rejected.failed ? "[]" : rejected.p};
+    rc = mill_lake_file_finish(f->file, pairs, n, bytes, err);
     mill_buf_release(&rejected);
     return rc;
 }

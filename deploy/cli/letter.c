@@ -79,7 +79,7 @@ static bool letter_left_over(struct mill_str name)
 {
     static const char *const names[] = {
         "mill.attempt", "mill.first-failed-at",  "mill.redrives", "mill.due",
-        "mill.target",  "mill.target-partition", "mill.emitted"};
+        "mill.target",  "mill.target-partition", "mill.emitted",  "mill.kind"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (mill_str_is(name, names[i]))

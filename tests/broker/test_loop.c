@@ -88,6 +88,7 @@ static void failures_keep_bytes_and_say_why(void **state)
     assert_non_null(r);
     assert_true(has(r, "mill.emitted=\n"));
     assert_true(has(r, "mill.class=poison\n") && has(r, "mill.stage=notes\n"));
+    assert_true(has(r, "mill.kind=stage\n"));
     assert_true(has(r, "mill.attempt=1\n") && has(r, "__connect.errors.topic=notes\n"));
     assert_true(has(r, "__connect.errors.partition=0\n"));
     assert_true(has(r, "__connect.errors.exception.message=text: asked to reject\n"));

@@ -278,34 +278,32 @@ static bool sleeps(void)
     return false;
 }
 
+static void sleep_over_it(struct mill_compact_job job)
+{
+    struct mill_err err = {0};
+    char *before = names(), *after;
+
+    job.grace_ms = 40;
+    job.stopped = sleeps;
+    assert_int_equal(mill_compact_run(&job, TOPIC, &err), MILL_E_STATE);
+    after = names();
+    assert_string_equal(before, after);
+    free(after);
+    free(before);
+}
+
 /** Whoever slept longer than a quarter of the grace puts nothing and deletes nothing. */
 static void test_slept(void **state)
 {
     struct mill_compact_job job = job_new();
-    struct mill_err err = {0};
-    char *before, *after;
 
     (void)state;
     fill();
-    before = names();
-    job.grace_ms = 40;
-    job.stopped = sleeps;
-    assert_int_equal(mill_compact_run(&job, TOPIC, &err), MILL_E_STATE);
-    after = names();
-    assert_string_equal(before, after);
-    free(after);
-    free(before);
+    sleep_over_it(job);
     job = job_new();
     run(&job); /* merged: */
     fake_lake.now_ms += 3 * HOUR_MS;
-    before = names();
-    job.grace_ms = 40;
-    job.stopped = sleeps;
-    assert_int_equal(mill_compact_run(&job, TOPIC, &err), MILL_E_STATE);
-    after = names();
-    assert_string_equal(before, after);
-    free(after);
-    free(before);
+    sleep_over_it(job);
     settle();
 }
 

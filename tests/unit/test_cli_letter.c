@@ -11,6 +11,7 @@ static const struct mill_pair headers[] = {
     {MILL_STR_INIT("mill.attempt"), MILL_STR_INIT("7")},
     {MILL_STR_INIT("mill.redrives"), MILL_STR_INIT("2")},
     {MILL_STR_INIT("mill.due"), MILL_STR_INIT("1771034400000")},
+    {MILL_STR_INIT("mill.kind"), MILL_STR_INIT("sink")},
     {MILL_STR_INIT("traceparent"), MILL_STR_INIT("00-abc")},
     {MILL_STR_INIT("__connect.errors.partition"), MILL_STR_INIT("3")},
     {MILL_STR_INIT("__connect.errors.exception.message"), MILL_STR_INIT("to[0]: no @ in it")},
@@ -76,12 +77,13 @@ static void it_goes_back_as_it_came(void **state)
     const struct mill_map m = {v, n};
 
     (void)state;
-    assert_int_equal(n, HEADERS_N - 3 + 1); /* attempt, redrives, due; redrives again */
+    assert_int_equal(n, HEADERS_N - 4 + 1); /* attempt, redrives, due, kind; redrives again */
     assert_true(mill_str_is(mill_map_get(m, "mill.redrives"), "3"));
     assert_true(mill_str_is(mill_map_get(m, "mill.origin"), "t/1/2/3"));
     assert_true(mill_str_is(mill_map_get(m, "traceparent"), "00-abc"));
     assert_null(mill_map_get(m, "mill.attempt").p);
     assert_null(mill_map_get(m, "mill.due").p);
+    assert_null(mill_map_get(m, "mill.kind").p);
 }
 
 static void a_replay_says_where_it_stood(void **state)

@@ -7,6 +7,7 @@
 
 #include "shim.h"
 
+#include <arrow/result.h>
 #include <arrow/status.h>
 
 #include <cerrno>
@@ -27,6 +28,31 @@ arrow::Status mill_pq_make(mill_pq **out, std::shared_ptr<arrow::Schema> schema,
 std::shared_ptr<arrow::Schema> mill_pq_schema(const mill_pq *w);
 /** @brief Add rows of exactly the writer's columns. */
 arrow::Status mill_pq_add(mill_pq *w, const arrow::RecordBatch &rows);
+
+/** What every file that is a callback has: a position, and an end that closes nothing. */
+template <class Base> class Stream : public Base
+{
+  public:
+    arrow::Status Close() override
+    {
+        closed_ = true;
+        return arrow::Status::OK();
+    }
+    bool closed() const override
+    {
+        return closed_;
+    }
+    arrow::Result<int64_t> Tell() const override
+    {
+        return pos_;
+    }
+
+  protected:
+    int64_t pos_ = 0;
+
+  private:
+    bool closed_ = false;
+};
 
 inline int failed(const char *text, int code, char *err, size_t size)
 {

@@ -26,24 +26,11 @@ using Data = std::shared_ptr<arrow::ArrayData>;
 constexpr int64_t BATCH_BYTES = 4 << 20, BATCH_ROWS = 64 << 10;
 
 /** A file that is read by a callback. */
-class Source final : public arrow::io::RandomAccessFile
+class Source final : public Stream<arrow::io::RandomAccessFile>
 {
   public:
     explicit Source(const mill_pq_source &s) : s_(s)
     {
-    }
-    arrow::Status Close() override
-    {
-        closed_ = true;
-        return arrow::Status::OK();
-    }
-    bool closed() const override
-    {
-        return closed_;
-    }
-    arrow::Result<int64_t> Tell() const override
-    {
-        return pos_;
     }
     arrow::Status Seek(int64_t to) override
     {
@@ -90,8 +77,6 @@ class Source final : public arrow::io::RandomAccessFile
 
   private:
     mill_pq_source s_;
-    int64_t pos_ = 0;
-    bool closed_ = false;
 };
 
 arrow::Result<std::unique_ptr<parquet::arrow::FileReader>> open_file(const mill_pq_source &s)

@@ -23,24 +23,11 @@
 namespace
 {
 
-class Sink final : public arrow::io::OutputStream
+class Sink final : public Stream<arrow::io::OutputStream>
 {
   public:
     Sink(mill_pq_sink_fn fn, void *arg) : fn_(fn), arg_(arg)
     {
-    }
-    arrow::Status Close() override
-    {
-        closed_ = true;
-        return arrow::Status::OK();
-    }
-    bool closed() const override
-    {
-        return closed_;
-    }
-    arrow::Result<int64_t> Tell() const override
-    {
-        return pos_;
     }
     arrow::Status Write(const void *data, int64_t n) override
     {
@@ -61,8 +48,6 @@ class Sink final : public arrow::io::OutputStream
   private:
     mill_pq_sink_fn fn_;
     void *arg_;
-    int64_t pos_ = 0;
-    bool closed_ = false;
 };
 
 std::shared_ptr<parquet::WriterProperties>

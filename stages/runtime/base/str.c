@@ -53,14 +53,17 @@ struct mill_str mill_str_take(struct mill_str *rest, char sep)
     return part;
 }
 
-bool mill_str_listed(struct mill_str s, const char *list)
+bool mill_str_in(struct mill_str s, struct mill_str list)
 {
-    struct mill_str rest = mill_str(list);
-
-    while (s.n && rest.n)
-        if (mill_str_eq(mill_str_trim(mill_str_take(&rest, ',')), s))
+    while (s.n && list.n)
+        if (mill_str_eq(mill_str_trim(mill_str_take(&list, ',')), s))
             return true;
     return false;
+}
+
+bool mill_str_listed(struct mill_str s, const char *list)
+{
+    return mill_str_in(s, mill_str(list));
 }
 
 bool mill_str_i64(struct mill_str s, int64_t *out)

@@ -89,6 +89,8 @@ struct mill_str mill_str_take(struct mill_str *rest, char sep);
 
 /** @brief Is s one of the texts of list, a comma list with white space around them allowed? Absent
  *  and empty are not. */
+bool mill_str_in(struct mill_str s, struct mill_str list);
+/** @brief The same, of an option's text; NULL is an empty list. */
 bool mill_str_listed(struct mill_str s, const char *list);
 
 /** @brief Text of a decimal number; the whole string must be digits (one leading '-' allowed).

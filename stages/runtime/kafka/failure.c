@@ -36,17 +36,22 @@ static struct mill_str failure_place(const struct run_item *item, const char *na
  * decides about the failure can tell by it what has been said already. */
 static struct mill_str failure_emitted(struct mill_ctx *ctx, const struct run_item *item)
 {
+    const struct mill_port *out = ctx->spec->out;
     struct mill_str all = MILL_STR("");
+    uint64_t found = 0; /* a bit a port */
 
-    for (size_t port = 0; ctx->spec->out && ctx->spec->out[port].name; port++) {
-        bool found = false;
-        for (size_t i = 0; i < ctx->outputs_n && !found; i++)
-            found = ctx->outputs[i].item == item && !ctx->outputs[i].failure &&
-                    ctx->outputs[i].topic == mill_out_topic(ctx, port);
-        if (found)
-            all = mill_arena_printf(&ctx->arena, "%.*s%s%s", MILL_FMT(all), all.n ? "," : "",
-                                    ctx->spec->out[port].name);
+    for (size_t i = 0; i < ctx->outputs_n; i++) {
+        const struct run_output *o = &ctx->outputs[i];
+        if (o->item != item || o->failure)
+            continue;
+        for (size_t port = 0; out && out[port].name; port++)
+            if (o->topic == mill_out_topic(ctx, port))
+                found |= UINT64_C(1) << port;
     }
+    for (size_t port = 0; found >> port; port++)
+        if (found >> port & 1)
+            all = mill_arena_printf(&ctx->arena, "%.*s%s%s", MILL_FMT(all), all.n ? "," : "",
+                                    out[port].name);
     return all;
 }
 
@@ -80,8 +85,8 @@ static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
     PUT("mill.redrives", failure_kept(item, "mill.redrives", MILL_STR("0")));
     PUT("mill.origin", in->origin);
     PUT("mill.emitted", failure_emitted(ctx, item));
-    if (ctx->spec->sink) /* what failed is the copy elsewhere; what the record asks for goes on */
-        PUT("mill.kind", MILL_STR("sink"));
+    /* A sink fails on the copy elsewhere: what the record asks for goes on. */
+    PUT("mill.kind", ctx->spec->sink ? MILL_STR("sink") : MILL_STR("stage"));
 #undef PUT
     return n;
 }

@@ -91,9 +91,8 @@ static enum mill_code sink_commit_txn(struct mill_ctx *ctx, rd_kafka_topic_parti
         code = run_txn_init(ctx, err);
     if (!code)
         code = sink_failures_add(ctx, p, v, n, err);
-    if (code)
-        return code == MILL_E_NOMEM ? code
-                                    : mill_fail(err, MILL_E_KAFKA, err->where, "%s", err->text);
+    if (code) /* whatever it is, it may pass */
+        return code == MILL_E_NOMEM ? code : (err->code = MILL_E_KAFKA);
     switch (run_txn_commit(ctx, list)) {
     case RUN_TXN_OK:
         break;
