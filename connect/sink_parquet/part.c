@@ -71,6 +71,7 @@ void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start)
     p->start = start;
     p->next = start;
     p->rows = 0;
+    p->rejects = 0;
     p->redo = false;
     p->topic = p->home;
     if (p->shape != p->topic->shape) {
@@ -165,11 +166,6 @@ static enum mill_code part_add_raw(struct mill_ctx *ctx, struct sink_part *p,
     return rc ? rc : part_added(s, p, f, in, err);
 }
 
-bool sink_part_rejects(const struct sink_part *p)
-{
-    return p->rejected.n || p->rejected.failed;
-}
-
 static struct mill_str part_dup(struct sink_part *p, struct mill_str s, bool *ok)
 {
     struct mill_str copy = {NULL, 0};
@@ -225,7 +221,7 @@ static enum mill_code part_reject(struct mill_ctx *ctx, struct sink_part *p,
     struct mill_err why = *err;
     enum mill_code rc;
 
-    if (!sink_part_rejects(p)) /* one line a range; the metric and the footer have them all */
+    if (p->rejects++ == 0) /* one line a range; the metric and the footer have them all */
         mill_log(MILL_WARN, "record_rejected",
                  MILL_KV(MILL_KS("topic", in->topic), MILL_KI("partition", in->partition),
                          MILL_KI("offset", in->offset)),

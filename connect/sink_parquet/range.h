@@ -110,6 +110,7 @@ struct sink_part {
     struct sink_file *files;
     size_t n_files;
     size_t held;
+    int64_t rejects;                  /**< records that could not be decoded */
     struct mill_buf rejected;         /**< their offsets, as a JSON list without its brackets */
     struct mill_sink_failure *failed; /**< they themselves, for their failure records */
     size_t n_failed, failed_size;     /**< how many; and room */
@@ -129,11 +130,20 @@ struct sink {
     size_t n_parts, last_part;
     size_t held;   /**< bytes in all parts */
     size_t budget; /**< that they may take: the memory option less what is read ahead or encoded */
+    int64_t turn_ms; /**< longest that one call works on: then the consumer is to be polled */
     /* One outage at a time is enough: after a fault nothing outside is tried before retry_ms. */
     int64_t retry_ms;
     unsigned faults;
     enum sink_fault fault; /**< the latest */
 };
+
+/* outage.c */
+/** @brief Something outside failed: log it, back off, say so in /readyz. */
+void sink_fault(struct mill_ctx *ctx, enum sink_fault which, const struct mill_err *err);
+/** @brief The outside works (again). */
+void sink_fine(struct mill_ctx *ctx);
+/** @brief Is it too early to try the outside again? */
+bool sink_backing_off(const struct sink *s);
 
 /* topics.c */
 /** @brief Check the list options. @return MILL_OK or MILL_E_CONFIG */
@@ -156,8 +166,6 @@ enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *a
 void sink_part_drop(struct sink *s, struct sink_part *p);
 /** @brief Empty it for the next range. */
 void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start);
-/** @brief Has the range a record that could not be decoded? */
-bool sink_part_rejects(const struct sink_part *p);
 /** @brief Keep one record. @return MILL_DONE; MILL_LATER (something outside is away, or the
  *  range must be rolled first: *roll); MILL_STOP */
 enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,
@@ -189,12 +197,6 @@ enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct
 /** @brief Commit that from the range's start up to `to` the log has no record: its markers may
  * expire before the next record comes, which is no gap then. */
 void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err);
-/** @brief Something outside failed: log it, back off, say so in /readyz. */
-void sink_fault(struct mill_ctx *ctx, enum sink_fault which, const struct mill_err *err);
-/** @brief The outside works (again). */
-void sink_fine(struct mill_ctx *ctx);
-/** @brief Is it too early to try the outside again? */
-bool sink_backing_off(const struct sink *s);
 
 /* assign.c */
 enum mill_verdict sink_on_assign(struct mill_ctx *ctx, const struct mill_position *at,

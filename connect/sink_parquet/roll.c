@@ -1,4 +1,4 @@
-/* From a frozen range to objects: plan, upload, commit; and what to do when one of them fails. */
+/* From a frozen range to objects: plan, upload, commit. */
 #include "sink_parquet/range.h"
 
 #include "base/fault.h"
@@ -6,39 +6,7 @@
 #include "lake/footer.h"
 #include "net/s3_upload.h"
 
-enum { ROLL_BACKOFF_MS = 500, ROLL_BACKOFF_MAX_MS = 15000, ROLL_SIBLINGS_MAX = 1 << 20 };
-
-bool sink_backing_off(const struct sink *s)
-{
-    return s->faults && mill_tick_ms() < s->retry_ms;
-}
-
-void sink_fault(struct mill_ctx *ctx, enum sink_fault which, const struct mill_err *err)
-{
-    static const char *const why[] = {"S3 does not take objects", "the broker takes no commit",
-                                      "the schema registry is away"};
-    struct sink *s = mill_state(ctx);
-    int64_t wait = (int64_t)ROLL_BACKOFF_MS << (s->faults < 5 ? s->faults : 5);
-
-    s->faults++;
-    s->fault = which;
-    s->retry_ms = mill_tick_ms() + (wait < ROLL_BACKOFF_MAX_MS ? wait : ROLL_BACKOFF_MAX_MS);
-    mill_count(ctx, SINK_M_FAULTS, which, 1);
-    mill_unready(ctx, why[which]);
-    mill_log(MILL_ERROR, "sink_fault", MILL_KV(MILL_KS("where", err->where)), "%s: %s", why[which],
-             err->text);
-}
-
-void sink_fine(struct mill_ctx *ctx)
-{
-    struct sink *s = mill_state(ctx);
-
-    if (!s->faults)
-        return;
-    s->faults = 0;
-    mill_unready(ctx, NULL);
-    mill_log(MILL_INFO, "sink_recovered", NULL, "goes on");
-}
+enum { ROLL_SIBLINGS_MAX = 1 << 20 };
 
 void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why)
 {
@@ -193,18 +161,27 @@ static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct
     return MILL_OK;
 }
 
-/** Put what is not yet in the lake. @return MILL_OK; MILL_E_IO: later; else stop */
+static bool roll_uploaded(const struct sink_part *p)
+{
+    for (size_t i = 0; i < p->n_files; i++)
+        if (p->files[i].file)
+            return false;
+    return true;
+}
+
+/** Put what is not yet in the lake, for a turn. @return MILL_OK; MILL_E_IO: later; else stop */
 static enum mill_code roll_upload(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     const struct sink_conf *conf = mill_conf(ctx);
     struct sink *s = mill_state(ctx);
+    int64_t end_ms = mill_tick_ms() + s->turn_ms;
     struct mill_buf name, siblings;
     enum mill_code rc;
 
     mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
     mill_buf_init(&siblings, ROLL_SIBLINGS_MAX);
     rc = roll_siblings(ctx, p, &siblings, err); /* once: each footer has them all */
-    for (size_t i = 0; i < p->n_files && !rc; i++) {
+    for (size_t i = 0; i < p->n_files && !rc && mill_tick_ms() < end_ms; i++) {
         struct sink_file *f = &p->files[i];
         struct mill_object o = roll_object(p, f);
 
@@ -262,7 +239,8 @@ static enum mill_verdict roll_upload_step(struct mill_ctx *ctx, struct sink_part
     }
     if (rc)
         return MILL_STOP;
-    p->state = SINK_COMMIT;
+    if (roll_uploaded(p))
+        p->state = SINK_COMMIT;
     return MILL_DONE;
 }
 

@@ -196,7 +196,7 @@ static enum sink_fit schema_learn(struct sink_part *p, struct sink_schema *e,
         return fit;
     /* This range may have rejected records for want of this schema, and its plan would name it: a
      * redo would then make rows of them. */
-    if (!p->redo && sink_part_rejects(p))
+    if (!p->redo && p->rejects)
         return SINK_ROLL_FIRST;
     if (mill_fill_new(&p->fills[p->n_fills], p->shape, root, err))
         return SINK_BROKEN;

@@ -21,7 +21,7 @@
 enum {
     SINK_PREFETCH_MAX = 256 << 20,
     SINK_ENCODING_MAX = 64 << 20,
-    SINK_POLL_MS = 5000, /**< longest that on_poll rolls before it lets the consumer be polled */
+    SINK_TURN_MS = 5000,
     SINK_FAILED_MAX = 4 << 20 /**< bytes of failure records in one transaction, about */
 };
 
@@ -170,6 +170,7 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
 
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
+    s->turn_ms = SINK_TURN_MS;
     s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
     s->budget = (size_t)(conf->memory_bytes - sink_prefetch(conf) - sink_encoding(conf));
     s->lake.spill_bytes = s->budget / 3;
@@ -341,7 +342,7 @@ static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct 
             sink_idle(ctx, p, err);
         else if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
             return MILL_STOP;
-        if (mill_tick_ms() - began > SINK_POLL_MS)
+        if (mill_tick_ms() - began > s->turn_ms)
             break;
     }
     mill_gauge(ctx, SINK_M_HELD, 0, (double)s->held);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "sink_case.h"
+#include "sink_parquet/range.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -106,6 +107,37 @@ static void test_s3_outage(void **state)
     sink_feed(ctx, "t", 7, 14);
     fake_free(ctx);
     sink_check_whole("t", 14);
+}
+
+static void slow_s3(void)
+{
+    usleep(2000);
+}
+
+/** Many objects and a slow S3: the range is put bit by bit, and the consumer is polled between. */
+static void test_slow_s3(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct sink *s = mill_state(ctx);
+    struct mill_err err = {0};
+    struct mill_record in = record_at("t", 7);
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    s->turn_ms = 1;
+    fake_lake.on_act = slow_s3;
+    sink_feed(ctx, "t", 0, 7); /* becomes four objects */
+    assert_int_equal(fake_lake.n, 1);
+    for (size_t n = 2; n <= 4; n++) {
+        assert_int_equal(fake_lake.offset, 0);
+        assert_int_equal(sink_spec->on_record(ctx, &in, &err), n < 4 ? MILL_LATER : MILL_DONE);
+        assert_int_equal(fake_lake.n, n);
+    }
+    assert_int_equal(fake_lake.offset, 7);
+    assert_null(fake_unready(ctx));
+    fake_free(ctx);
+    sink_check_whole("t", 7);
 }
 
 /** It is not known whether the plan was taken: the same plan again, never another end. */
@@ -403,13 +435,21 @@ static void test_assign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_whole),          T(test_killed_anywhere),
-        T(test_killed_often),   T(test_footer),
-        T(test_s3_outage),      T(test_unknown_commit),
-        T(test_slept),          T(test_stale_owner),
-        T(test_foreign_object), T(test_redo_never_thinner),
-        T(test_redo_over_gap),  T(test_redo_of_nothing),
-        T(test_markers_expire), T(test_assign),
+        T(test_whole),
+        T(test_killed_anywhere),
+        T(test_killed_often),
+        T(test_footer),
+        T(test_s3_outage),
+        T(test_unknown_commit),
+        T(test_slow_s3),
+        T(test_slept),
+        T(test_stale_owner),
+        T(test_foreign_object),
+        T(test_redo_never_thinner),
+        T(test_redo_over_gap),
+        T(test_redo_of_nothing),
+        T(test_markers_expire),
+        T(test_assign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
