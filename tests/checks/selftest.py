@@ -12,6 +12,8 @@ FAULTS = {
     "connect/m.c": ('#include "mail/k.h"\n', "includes", "connect must not use stages/mail/k.h"),
     "stages/runtime/avro/open.h": ("#include <avro.h>\n", "includes", "only a private header"),
     "stages/a.c": ("void f(void)\n{\n    strcpy(a, b);\n}\n", "banned", "a.c:3: banned call: strcpy"),
+    "tests/unit/b.c": ("void g(void)\n{\n    strcat(a, b);\n}\n", "banned",
+                       "b.c:3: banned call: strcat"),
     "stages/long.c": ("int a;\n" * 601, "size", "long.c: 601 lines"),
     "stages/f.c": ("int f(int a)\n{\n" + "    a++;\n" * 61 + "}\n", "size", "f has 61 lines"),
     "stages/d.c": ("int d(int a)\n{\n" + "    if (a)\n        a--;\n" * 15 + "}\n", "size",

@@ -39,7 +39,7 @@ class Stack:
         env = os.environ
         if not shared:
             env["MILL_E2E_NAME"] = env.get("MILL_FAULTS_NAME", "faults")
-            env.setdefault("SENDMILL_BUILD", str(ROOT / "build/dev"))
+            env.setdefault("SENDMILL_BUILD", str(ROOT / "build/faults"))
             env["SENDMILL_TOPOLOGY"] = f"{ROOT}/deploy/topology.json:{HERE}/overlay.json"
             env["MILL_SEND_PROVIDERS"] = "sendgrid:2,mailgun:1"
             env["MILL_SEND_CALL_TIMEOUT_MS"] = "4s"
