@@ -1,7 +1,8 @@
-"""What an operator does when the broker's group coordinator goes on to hold the offsets of a
-transaction that has ended (seen after its disk was full: Kafka 4.3.1 tried to write the end, met
-NotLeaderOrFollower, and forgot it): restart the broker. Nothing of the pipeline can end it; a stage
-whose offsets they are waits for them. See deploy/README.md."""
+"""What an operator does when the broker's group coordinator has failed, or goes on to hold the
+offsets of a transaction that has ended (both seen after its disk was full: Kafka 4.3.1 loaded a
+coordinator twice at once; or it tried to write the end, met NotLeaderOrFollower, and forgot it):
+restart the broker. Nothing of the pipeline can end it; a stage whose offsets they are waits for
+them. See deploy/README.md."""
 import struct
 import threading
 import time
@@ -34,23 +35,32 @@ class Remedy(threading.Thread):
         self.admin = AdminClient({"bootstrap.servers": brokers, "log_level": 1})
         self.stop = threading.Event()
         self.done: list[str] = []
+        self.groups: set[str] = set()  # all that were seen: one whose coordinator failed is not listed
         self.since: dict[tuple, float] = {}
+
+    def unstable(self, group: str) -> dict[tuple, int]:
+        """The group's partitions whose offset is held, and that offset; ("", 0) where its
+        coordinator does not answer for it at all."""
+        try:
+            return hanging.unstable(self.brokers, group)
+        except RuntimeError:
+            return {("", 0): -1}
 
     def look(self) -> dict[tuple, float]:
         """(group, topic, partition, offset) → since when it stays at this offset, though there is
         more to read and no transaction is open. A group that is busy is in one or the other
         transaction at every look, but gets on."""
-        groups = [g.group_id for g in self.admin.list_consumer_groups().result(20).valid]
+        self.groups |= {g.group_id for g in self.admin.list_consumer_groups().result(20).valid}
         now = time.monotonic()
-        waits = {(g, *place, offset) for g in groups
-                 for place, offset in hanging.unstable(self.brokers, g).items()}
-        ask = {TopicPartition(topic, n): OffsetSpec.latest() for _, topic, n, _ in waits}
+        waits = {(g, *place, offset) for g in self.groups
+                 for place, offset in self.unstable(g).items()}
+        ask = {TopicPartition(topic, n): OffsetSpec.latest() for _, topic, n, _ in waits if topic}
         ends = {(p.topic, p.partition): f.result().offset
                 for p, f in (self.admin.list_offsets(ask) if ask else {}).items()}
         homes = len(self.admin.list_topics(OFFSETS, 20).topics[OFFSETS].partitions)
         is_open = {p for topic, p in hanging.held_back(self.brokers) if topic == OFFSETS}
         self.since = {k: self.since.get(k, now) for k in waits
-                      if home(k[0], homes) not in is_open and k[3] < ends[k[1:3]]}
+                      if not k[1] or home(k[0], homes) not in is_open and k[3] < ends[k[1:3]]}
         return self.since
 
     def run(self):
@@ -74,7 +84,7 @@ class Remedy(threading.Thread):
                         frozenset(["broker"]))
         self.run_.take(restart)
         try:
-            if not any(k[1:3] in hanging.unstable(self.brokers, k[0]) for k in stuck):
+            if not any(k[1:3] in self.unstable(k[0]) for k in stuck):
                 return  # the fault that had the broker until now has ended it
             restart.do()
             self.done.append(said)
