@@ -5,7 +5,8 @@
  * Model: a partition gathers rows from its committed offset S. Rolling it freezes E, then goes
  * PLAN (commit S with the plan) → UPLOAD (each object by conditional PUT) → COMMIT (commit E), one
  * step after the other; a step that fails is tried again later, and no record of that partition is
- * taken meanwhile. A plan found at assignment (redo) is carried out to exactly its E. One thread.
+ * taken meanwhile. A plan found at assignment (redo) is carried out to exactly its E. One thread,
+ * but for the objects of a range, which are put side by side while it waits for all of them.
  */
 #ifndef MILL_SINK_PARQUET_H
 #define MILL_SINK_PARQUET_H
@@ -16,13 +17,13 @@
 #include "lake/fill.h"
 #include "lake/object.h"
 #include "lake/plan.h"
-#include "net/s3_opts.h"
+#include "net/s3_pool.h"
 #include "sink.h"
 
 struct sink_conf {
     struct mill_s3_opts s3;
     uint64_t flush_ms, put_within_ms;
-    uint32_t roll_rows;
+    uint32_t roll_rows, uploads;
     uint64_t roll_bytes, memory_bytes, row_group_bytes;
     const char *raw_topics, *columns, *hash_key, *hours, *event_time, *meta_columns, *parquet_lib;
     bool accept_gaps;
@@ -120,6 +121,7 @@ struct sink_part {
 
 struct sink {
     struct mill_s3 *s3;
+    struct mill_s3_pool *uploads;
     struct mill_lake_conf lake;
     struct mill_shape *raw_shape, *rejected_shape;
     struct sink_schema *schemas;

@@ -6,6 +6,8 @@
 #include "lake/footer.h"
 #include "net/s3_upload.h"
 
+#include <stdatomic.h>
+
 enum { ROLL_SIBLINGS_MAX = 1 << 20 };
 
 void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why)
@@ -107,18 +109,59 @@ static enum mill_code roll_finish(struct sink_part *p, struct sink_file *f, cons
     return rc;
 }
 
+/** A range's objects on their way. */
+struct roll_batch {
+    struct mill_arena mem;
+    struct mill_buf siblings;             /**< what each footer says */
+    char plan[2 * MILL_SHA256_BYTES + 1]; /**< what each object's metadata says */
+    int64_t until_ms;                     /**< mill_tick_ms(); none is put later */
+    atomic_bool failed;                   /**< begin no other */
+    struct roll_put *puts;
+    size_t n;
+};
+
+/** One of them. */
+struct roll_put {
+    struct roll_batch *batch;
+    struct sink_file *file;
+    const char *key;
+    struct mill_str bytes;
+    enum mill_s3_put how;
+    enum mill_code code; /**< MILL_OK; MILL_E_IO: later; else stop */
+    struct mill_err err;
+};
+
 /** An object of that name is there: it must be what the same plan made. */
-static enum mill_code roll_same(struct sink *s, const char *key, struct mill_str plan,
+static enum mill_code roll_same(struct mill_s3 *s3, const char *key, struct mill_str plan,
                                 struct mill_err *err)
 {
     struct mill_s3_head head;
-    enum mill_code rc = mill_s3_head(s->s3, key, &head, err);
+    enum mill_code rc = mill_s3_head(s3, key, &head, err);
 
     if (rc)
         return rc == MILL_E_NOENT ? MILL_E_IO : rc;
     if (!mill_str_eq(mill_map_get(head.meta, "sendmill-plan"), plan))
         return mill_fail(err, MILL_E_STATE, "object", "%s is there, and of another plan", key);
     return MILL_OK;
+}
+
+/** On a thread of the pool. */
+static void roll_put(struct mill_s3 *s3, void *arg)
+{
+    struct roll_put *put = arg;
+    const struct mill_pair meta = {MILL_STR("sendmill-plan"), mill_str(put->batch->plan)};
+    enum mill_code rc;
+
+    mill_s3_until(s3, put->batch->until_ms);
+    rc = mill_s3_put_large(s3, put->key, put->bytes, (struct mill_map){&meta, 1}, &put->how,
+                           &put->err);
+    if (!rc && put->how == MILL_S3_EXISTS)
+        rc = roll_same(s3, put->key, meta.value, &put->err);
+    if (!rc)
+        MILL_FAULT_POINT("sink.after-put");
+    else
+        atomic_store(&put->batch->failed, true);
+    put->code = !rc || rc == MILL_E_STATE || rc == MILL_E_NOMEM ? rc : MILL_E_IO;
 }
 
 /** A writer that slept must not put what others have merged and deleted by then. */
@@ -129,36 +172,64 @@ static int64_t roll_until(const struct mill_ctx *ctx, const struct sink_part *p)
     return p->planned_ms + (int64_t)conf->put_within_ms;
 }
 
-static enum mill_code roll_put(struct mill_ctx *ctx, struct sink_part *p, struct sink_file *f,
-                               const char *key, const char *siblings, struct mill_err *err)
+static enum mill_code roll_batch_new(struct mill_ctx *ctx, const struct sink_part *p,
+                                     struct roll_batch *b, struct mill_err *err)
 {
-    struct sink *s = mill_state(ctx);
     unsigned char digest[MILL_SHA256_BYTES];
-    char hex[2 * MILL_SHA256_BYTES + 1];
-    struct mill_pair meta = {MILL_STR("sendmill-plan"), {hex, sizeof hex - 1}};
-    struct mill_str bytes = {NULL, 0};
-    enum mill_s3_put how = MILL_S3_CREATED;
-    enum mill_code rc = roll_finish(p, f, siblings, &bytes, err);
 
+    *b = (struct roll_batch){.until_ms = roll_until(ctx, p)};
+    mill_buf_init(&b->siblings, ROLL_SIBLINGS_MAX);
+    b->puts = mill_arena_calloc(&b->mem, p->n_files + 1, sizeof *b->puts);
+    if (!b->puts || !mill_sha256(mill_str(p->plan_text), digest))
+        return mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
+    mill_hex(digest, sizeof digest, b->plan);
+    return roll_siblings(ctx, p, &b->siblings, err);
+}
+
+/** One more: finished here, put there. */
+static enum mill_code roll_batch_add(struct mill_ctx *ctx, struct sink_part *p,
+                                     struct roll_batch *b, struct sink_file *f,
+                                     struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct sink *s = mill_state(ctx);
+    struct roll_put *put = &b->puts[b->n];
+    struct mill_object o = roll_object(p, f);
+    struct mill_buf name;
+    enum mill_code rc;
+
+    mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
+    *put = (struct roll_put){.batch = b, .file = f};
+    rc = mill_object_name(&o, mill_str(conf->s3.prefix), &name, err);
+    put->key = rc ? NULL : mill_arena_dup(&b->mem, mill_buf_view(&name)).p;
+    mill_buf_release(&name);
+    if (rc || !put->key)
+        return rc ? rc : mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
+    rc = roll_finish(p, f, b->siblings.p, &put->bytes, err);
     if (rc)
         return rc;
-    if (!mill_sha256(mill_str(p->plan_text), digest))
-        return mill_fail(err, MILL_E_STATE, "plan", "no hash");
-    mill_hex(digest, sizeof digest, hex);
-    mill_s3_until(s->s3, roll_until(ctx, p));
-    rc = mill_s3_put_large(s->s3, key, bytes, (struct mill_map){&meta, 1}, &how, err);
-    mill_s3_until(s->s3, 0);
-    if (!rc && how == MILL_S3_EXISTS)
-        rc = roll_same(s, key, meta.value, err);
-    if (rc)
-        return rc == MILL_E_STATE || rc == MILL_E_NOMEM ? rc : MILL_E_IO;
-    MILL_FAULT_POINT("sink.after-put");
-    mill_count(ctx, SINK_M_OBJECTS, how, 1);
-    mill_count(ctx, SINK_M_BYTES, 0, how == MILL_S3_CREATED ? bytes.n : 0);
-    mill_log(MILL_INFO, "object_put",
-             MILL_KV(MILL_KS("object", key), MILL_KI("rows", f->rows), MILL_KI("bytes", bytes.n)),
-             how == MILL_S3_CREATED ? "written" : "was there");
+    b->n++;
+    mill_s3_pool_add(s->uploads, roll_put, put);
     return MILL_OK;
+}
+
+/** It is in the lake. */
+static void roll_put_done(struct mill_ctx *ctx, struct sink_part *p, const struct roll_put *put)
+{
+    struct sink *s = mill_state(ctx);
+    struct sink_file *f = put->file;
+
+    mill_count(ctx, SINK_M_OBJECTS, put->how, 1);
+    mill_count(ctx, SINK_M_BYTES, 0, put->how == MILL_S3_CREATED ? put->bytes.n : 0);
+    mill_log(MILL_INFO, "object_put",
+             MILL_KV(MILL_KS("object", put->key), MILL_KI("rows", f->rows),
+                     MILL_KI("bytes", put->bytes.n)),
+             put->how == MILL_S3_CREATED ? "written" : "was there");
+    mill_lake_file_free(f->file);
+    f->file = NULL;
+    p->held -= f->held;
+    s->held -= f->held;
+    f->held = 0;
 }
 
 static bool roll_uploaded(const struct sink_part *p)
@@ -172,35 +243,28 @@ static bool roll_uploaded(const struct sink_part *p)
 /** Put what is not yet in the lake, for a turn. @return MILL_OK; MILL_E_IO: later; else stop */
 static enum mill_code roll_upload(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
-    const struct sink_conf *conf = mill_conf(ctx);
     struct sink *s = mill_state(ctx);
     int64_t end_ms = mill_tick_ms() + s->turn_ms;
-    struct mill_buf name, siblings;
-    enum mill_code rc;
+    struct roll_batch b;
+    enum mill_code rc = roll_batch_new(ctx, p, &b, err);
 
-    mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
-    mill_buf_init(&siblings, ROLL_SIBLINGS_MAX);
-    rc = roll_siblings(ctx, p, &siblings, err); /* once: each footer has them all */
-    for (size_t i = 0; i < p->n_files && !rc && mill_tick_ms() < end_ms; i++) {
-        struct sink_file *f = &p->files[i];
-        struct mill_object o = roll_object(p, f);
-
-        if (!f->file)
-            continue;
-        mill_buf_reset(&name);
-        rc = mill_object_name(&o, mill_str(conf->s3.prefix), &name, err);
-        if (!rc)
-            rc = roll_put(ctx, p, f, name.p, siblings.p, err);
-        if (!rc) {
-            mill_lake_file_free(f->file);
-            f->file = NULL;
-            p->held -= f->held;
-            s->held -= f->held;
-            f->held = 0;
+    for (size_t i = 0; i < p->n_files && !rc && !atomic_load(&b.failed); i++) {
+        if (b.n && mill_tick_ms() >= end_ms)
+            break;
+        if (p->files[i].file)
+            rc = roll_batch_add(ctx, p, &b, &p->files[i], err);
+    }
+    mill_s3_pool_wait(s->uploads);
+    for (size_t i = 0; i < b.n; i++) {
+        if (!b.puts[i].code) {
+            roll_put_done(ctx, p, &b.puts[i]);
+        } else if (!rc || rc == MILL_E_IO) { /* what stops us is said before what passes */
+            rc = b.puts[i].code;
+            *err = b.puts[i].err;
         }
     }
-    mill_buf_release(&name);
-    mill_buf_release(&siblings);
+    mill_buf_release(&b.siblings);
+    mill_arena_release(&b.mem);
     return rc;
 }
 

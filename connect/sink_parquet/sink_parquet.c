@@ -50,6 +50,13 @@ static const struct mill_opt sink_opts[] = {
      .max = 86400000,
      .help = "an object is put so long after its plan's commit, at the latest; then the plan is "
              "committed again first. A quarter of lake compact's grace, or less"},
+    {.name = "uploads",
+     .type = MILL_OPT_U32,
+     .off = SINK_OFF(uploads),
+     .def = "8",
+     .min = 1,
+     .max = MILL_S3_POOL_MAX,
+     .help = "objects of a range that are put at the same time, at most"},
     {.name = "roll-rows",
      .type = MILL_OPT_U32,
      .off = SINK_OFF(roll_rows),
@@ -178,7 +185,9 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
         rc = mill_raw_shape(&s->raw_shape, false, err);
     if (!rc)
         rc = mill_raw_shape(&s->rejected_shape, true, err);
-    return rc ? rc : mill_s3_open(&s->s3, &conf->s3, err);
+    if (!rc)
+        rc = mill_s3_open(&s->s3, &conf->s3, err);
+    return rc ? rc : mill_s3_pool_new(&s->uploads, &conf->s3, conf->uploads, err);
 }
 
 static void sink_close(struct mill_ctx *ctx)
@@ -198,6 +207,8 @@ static void sink_close(struct mill_ctx *ctx)
     mill_shape_free(s->raw_shape);
     mill_shape_free(s->rejected_shape);
     s->raw_shape = s->rejected_shape = NULL;
+    mill_s3_pool_free(s->uploads);
+    s->uploads = NULL;
     mill_s3_free(s->s3);
     s->s3 = NULL;
 }
