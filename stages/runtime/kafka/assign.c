@@ -92,13 +92,22 @@ static enum mill_code assign_identity(struct mill_ctx *ctx, struct mill_err *err
     return run_identity(meta, err);
 }
 
+/* A coordinator that says that it is elsewhere or starting is waited for, however long: it will
+ * answer, and it keeps no session meanwhile. */
+bool run_committed_overdue(rd_kafka_resp_err_t e, int64_t *since_ms, int64_t now_ms)
+{
+    if (mill_rd_moves(e))
+        *since_ms = now_ms;
+    return now_ms - *since_ms > COMMITTED_MOST_MS;
+}
+
 /* Stable committed offsets: waits while a transaction of a former owner is open (13 to 20 s were
  * seen after a kill). Past a minute the process starts anew, in case the client is stuck; if that
  * helps not, the broker has left a transaction hanging: deploy/README.md tells what to do. */
 static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_partition_list_t *list,
                                        struct mill_err *err)
 {
-    int64_t until = mill_tick_ms() + COMMITTED_MOST_MS;
+    int64_t since = mill_tick_ms();
     uint32_t wait_ms = 0;
 
     for (;;) {
@@ -109,10 +118,11 @@ static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_part
             return MILL_OK;
         if (mill_rd_code(e) == MILL_E_AUTH)
             return mill_rd_fail_code(err, "committed", e);
-        if (mill_tick_ms() > until)
+        if (run_committed_overdue(e, &since, mill_tick_ms()))
             return mill_fail(err, MILL_E_IO, "committed",
                              "%s: no stable offsets; is a transaction hanging?",
                              rd_kafka_err2name(e));
+        run_away(ctx, "waiting for the group's committed offsets");
         mill_log(MILL_INFO, "committed_wait", MILL_KV(MILL_KS("code", rd_kafka_err2name(e))), "%s",
                  rd_kafka_err2str(e));
         if (!run_backoff(ctx, &wait_ms))
@@ -120,41 +130,54 @@ static enum mill_code assign_committed(struct mill_ctx *ctx, rd_kafka_topic_part
     }
 }
 
-/* Log start and end, however often it takes: an outage is nobody's fault. The topic was there when
- * the group gave it to us: that it is not known is believed only after a while. */
+/** A question of an assignment that is asked until it is answered: an outage is nobody's fault. */
+struct assign_ask {
+    const char *ev;  /**< of its log lines */
+    const char *why; /**< /readyz meanwhile */
+    int64_t began_ms;
+    uint32_t wait_ms;
+};
+
+/* Asked again? The topic was there when the group gave it to us: that it is not known is believed
+ * only after a while. */
+static bool assign_again(struct mill_ctx *ctx, struct assign_ask *ask, const struct mill_err *err)
+{
+    int64_t now = mill_tick_ms();
+
+    ask->began_ms = ask->began_ms ? ask->began_ms : now;
+    if (err->code != MILL_E_IO &&
+        (err->code != MILL_E_NOENT || now - ask->began_ms >= UNKNOWN_MOST_MS))
+        return false;
+    run_away(ctx, ask->why);
+    mill_log_err(MILL_INFO, ask->ev, err);
+    return run_backoff(ctx, &ask->wait_ms);
+}
+
 static enum mill_code assign_marks(struct mill_ctx *ctx, const rd_kafka_topic_partition_t *tp,
                                    int64_t *low, int64_t *high, struct mill_err *err)
 {
-    int64_t began = mill_tick_ms();
-    uint32_t wait_ms = 0;
-    enum mill_code code;
-    bool again;
+    struct assign_ask ask = {.ev = "marks_wait", .why = "waiting for a partition's leader"};
+    rd_kafka_resp_err_t e;
 
-    do {
-        rd_kafka_resp_err_t e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic,
-                                                                 tp->partition, low, high, ASK_MS);
-        if (!e)
-            return MILL_OK;
-        code = mill_rd_fail_code(err, tp->topic, e);
-        mill_log_err(MILL_INFO, "marks_wait", err);
-        again =
-            code == MILL_E_IO || (code == MILL_E_NOENT && mill_tick_ms() - began < UNKNOWN_MOST_MS);
-    } while (again && run_backoff(ctx, &wait_ms));
-    return code;
+    while ((e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic, tp->partition, low, high,
+                                                 ASK_MS))) {
+        mill_rd_fail_code(err, tp->topic, e);
+        if (!assign_again(ctx, &ask, err))
+            return err->code;
+    }
+    return MILL_OK;
 }
 
 static enum mill_code assign_table(struct mill_ctx *ctx, struct mill_table *table,
                                    const int32_t *ids, size_t n, struct mill_err *err)
 {
-    uint32_t wait_ms = 0;
+    struct assign_ask ask = {.ev = "table_wait", .why = "waiting for a table to catch up"};
     enum mill_code code;
 
-    do {
-        code = run_table_assign(table, ids, n, ASK_MS, err);
-        if (code)
-            mill_log_err(MILL_INFO, "table_wait", err);
-    } while (code == MILL_E_IO && run_backoff(ctx, &wait_ms));
-    return code;
+    while ((code = run_table_assign(table, ids, n, ASK_MS, err)))
+        if (!assign_again(ctx, &ask, err))
+            return code;
+    return MILL_OK;
 }
 
 /* A table's partitions are those of the first input (joined topics share their count); a global one
@@ -287,6 +310,7 @@ static void assign_taken(struct mill_ctx *ctx, rd_kafka_topic_partition_list_t *
         return;
     }
     ctx->assigned = true;
+    run_away(ctx, NULL);
     mill_log(MILL_INFO, "assigned", MILL_KV(MILL_KI("partitions", list->cnt)),
              "partitions assigned");
 }

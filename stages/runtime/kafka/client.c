@@ -148,48 +148,11 @@ rd_kafka_t *mill_rd_new(rd_kafka_type_t type, rd_kafka_conf_t *rc, struct mill_e
     return rk;
 }
 
-enum mill_code mill_rd_code(rd_kafka_resp_err_t e)
-{
-    switch (e) {
-    case RD_KAFKA_RESP_ERR_NO_ERROR:
-        return MILL_OK;
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-        return MILL_E_DATA;
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        return MILL_E_NOENT;
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-        return MILL_E_AUTH;
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
-    case RD_KAFKA_RESP_ERR__WAIT_COORD:
-    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
-    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
-    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
-    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
-    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
-    case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
-        return MILL_E_IO;
-    default:
-        return MILL_E_KAFKA;
-    }
-}
-
 enum mill_code mill_rd_fail(struct mill_err *err, const char *where, rd_kafka_error_t *e)
 {
     enum mill_code code = mill_rd_code(rd_kafka_error_code(e));
 
-    if (code == MILL_E_KAFKA && rd_kafka_error_is_retriable(e))
+    if (code == MILL_E_KAFKA && mill_rd_passes(e))
         code = MILL_E_IO;
     mill_fail(err, code, where, "%s: %s", rd_kafka_error_name(e), rd_kafka_error_string(e));
     rd_kafka_error_destroy(e);

@@ -30,6 +30,11 @@ rd_kafka_t *mill_rd_new(rd_kafka_type_t type, rd_kafka_conf_t *rc,
 /** @brief Code that fits a librdkafka error: E_DATA for a record too large, E_NOENT for an unknown
  *  topic, E_AUTH for refused credentials, E_IO for what may pass, else E_KAFKA. */
 enum mill_code mill_rd_code(rd_kafka_resp_err_t e);
+/** @brief Does the error say that a coordinator has moved, or is starting? */
+bool mill_rd_moves(rd_kafka_resp_err_t e);
+/** @brief May the same call be made again: neither fatal nor to be aborted, and librdkafka or the
+ *  table of codes.c says that it may pass. */
+bool mill_rd_passes(const rd_kafka_error_t *e);
 /** @brief Fill err from an error object. @own steals e */
 enum mill_code mill_rd_fail(struct mill_err *err, const char *where, rd_kafka_error_t *e);
 enum mill_code mill_rd_fail_code(struct mill_err *err, const char *where, rd_kafka_resp_err_t e);

@@ -263,6 +263,9 @@ void run_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_partiti
  * the partition. @param meta may be NULL. @return MILL_OK; MILL_E_STATE */
 enum mill_code run_identity(const rd_kafka_consumer_group_metadata_t *meta,
                             struct mill_err *err) MILL_NODISCARD;
+/** @brief Has the group's coordinator been without an answer for too long? @param e why there was
+ *  none this time. @param since_ms in, out: since when that counts, mill_tick_ms() */
+bool run_committed_overdue(rd_kafka_resp_err_t e, int64_t *since_ms, int64_t now_ms);
 struct run_part *run_part_find(struct mill_ctx *ctx, const char *topic, int32_t partition);
 void run_parts_clear(struct mill_ctx *ctx);
 

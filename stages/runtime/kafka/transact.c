@@ -44,8 +44,7 @@ static enum mill_code transact_fail(struct mill_err *err, const char *where, rd_
  * gone; false: e is the caller's */
 static bool transact_again(rd_kafka_error_t *e, int64_t until_ms)
 {
-    if (!rd_kafka_error_is_retriable(e) || rd_kafka_error_txn_requires_abort(e) ||
-        rd_kafka_error_is_fatal(e) || mill_tick_ms() > until_ms)
+    if (!mill_rd_passes(e) || mill_tick_ms() > until_ms)
         return false;
     rd_kafka_error_destroy(e);
     return true;

@@ -73,7 +73,7 @@ static enum txn_class txn_classify(const rd_kafka_error_t *e)
     }
     if (rd_kafka_error_txn_requires_abort(e))
         return TXN_ABORT;
-    return rd_kafka_error_is_retriable(e) ? TXN_RETRY_CALL : TXN_FATAL;
+    return mill_rd_passes(e) ? TXN_RETRY_CALL : TXN_FATAL;
 }
 
 static void txn_say(enum mill_level lvl, const char *ev, const rd_kafka_error_t *e)
@@ -105,13 +105,14 @@ bool run_overdue(struct mill_ctx *ctx)
 }
 
 /* Shall the same call go on? Then e is gone; else it is the caller's. */
-static bool txn_again(struct mill_ctx *ctx, const char *ev, rd_kafka_error_t *e)
+static bool txn_again(struct mill_ctx *ctx, const char *ev, rd_kafka_error_t *e, uint32_t *wait_ms)
 {
     if (txn_classify(e) != TXN_RETRY_CALL || run_overdue(ctx))
         return false;
     run_away(ctx, "waiting for the broker");
     txn_say(MILL_WARN, ev, e);
     rd_kafka_error_destroy(e);
+    run_backoff(ctx, wait_ms);
     return true;
 }
 
@@ -124,7 +125,7 @@ enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err)
     if (!ctx->producer)
         return MILL_E_CONFIG;
     while ((e = rd_kafka_init_transactions(ctx->producer, CALL_MS))) {
-        if (!rd_kafka_error_is_retriable(e))
+        if (!mill_rd_passes(e))
             return mill_rd_fail(err, "init_transactions", e);
         run_away(ctx, "waiting for the transaction coordinator");
         txn_say(MILL_WARN, "txn_init_wait", e);
@@ -228,13 +229,14 @@ void run_txn_produce(struct mill_ctx *ctx)
 
 void run_txn_abort(struct mill_ctx *ctx)
 {
+    uint32_t wait_ms = 0;
     rd_kafka_error_t *e;
 
     ctx->produced = 0;
     if (!ctx->txn_open)
         return;
     while ((e = rd_kafka_abort_transaction(ctx->producer, CALL_MS)))
-        if (ctx->exit_code >= 0 || !txn_again(ctx, "txn_abort_wait", e)) {
+        if (ctx->exit_code >= 0 || !txn_again(ctx, "txn_abort_wait", e, &wait_ms)) {
             if (!txn_renew(ctx, e))
                 txn_fatal(ctx, e);
             rd_kafka_error_destroy(e);
@@ -250,6 +252,7 @@ void run_txn_abort(struct mill_ctx *ctx)
 static rd_kafka_error_t *txn_try(struct mill_ctx *ctx,
                                  const rd_kafka_topic_partition_list_t *offsets)
 {
+    uint32_t wait_ms = 0;
     rd_kafka_error_t *e = NULL;
 
     run_txn_produce(ctx);
@@ -261,12 +264,12 @@ static rd_kafka_error_t *txn_try(struct mill_ctx *ctx,
     if (offsets && offsets->cnt) {
         while ((e = rd_kafka_send_offsets_to_transaction(ctx->producer, offsets, ctx->group_meta,
                                                          CALL_MS)))
-            if (!txn_again(ctx, "txn_offsets_wait", e))
+            if (!txn_again(ctx, "txn_offsets_wait", e, &wait_ms))
                 return e;
     }
     MILL_FAULT_POINT("commit.before-commit");
     while ((e = rd_kafka_commit_transaction(ctx->producer, CALL_MS)))
-        if (!txn_again(ctx, "txn_commit_wait", e))
+        if (!txn_again(ctx, "txn_commit_wait", e, &wait_ms))
             return e;
     MILL_FAULT_POINT("commit.after-commit");
     ctx->txn_open = false;
