@@ -93,7 +93,6 @@ static enum mill_code job_audit(struct job_round *r, bool after, struct mill_err
     struct mill_audit *a = mill_audit_new(r->job->s3->prefix);
     bool *there = calloc(r->scan.n + 1, sizeof *there), ok = a && there;
     enum mill_code rc;
-    size_t n = 0;
 
     r->found = false;
     for (size_t i = 0; i < r->scan.n && ok; i++)
@@ -104,9 +103,7 @@ static enum mill_code job_audit(struct job_round *r, bool after, struct mill_err
         const struct mill_compact_object *o = &r->scan.v[i];
         if (!there[i] || o->left)
             continue;
-        ok = mill_audit_add(a, o->name, o->bytes, (struct mill_str){NULL, 0});
-        if (ok)
-            mill_audit_footer(a, n++, o->footer, o->why);
+        ok = mill_audit_add(a, o->name, o->bytes, o->footer, o->why);
     }
     rc = ok ? mill_audit_run(a, &report, err)
             : mill_fail(err, MILL_E_NOMEM, "compact", "out of memory");

@@ -56,53 +56,24 @@ static struct audit_entry *audit_entry(struct mill_audit *a)
 }
 
 bool mill_audit_add(struct mill_audit *a, struct mill_str key, uint64_t bytes,
-                    struct mill_str topic)
+                    const struct mill_footer *footer, struct mill_str why)
 {
     struct mill_object o;
     struct audit_entry *e;
 
-    if (!mill_object_parse(key, a->prefix, &o)) {
-        if (mill_object_swept(key, a->prefix))
-            a->swept++;
-        else
-            a->foreign++;
-        return true;
-    }
-    if (topic.p && !mill_str_eq(topic, o.topic))
+    if (!mill_object_parse(key, a->prefix, &o))
         return true;
     e = audit_entry(a);
     if (!e)
         return false;
     e->key = mill_arena_dup(&a->mem, key);
     e->bytes = bytes;
+    e->footer = footer;
+    e->why = why;
     if (!e->key.p || !mill_object_parse(e->key, a->prefix, &e->o))
         return false;
     a->n++;
     return true;
-}
-
-size_t mill_audit_swept(const struct mill_audit *a)
-{
-    return a->swept;
-}
-
-size_t mill_audit_count(const struct mill_audit *a, size_t *foreign)
-{
-    *foreign = a->foreign;
-    return a->n;
-}
-
-struct mill_str mill_audit_key(const struct mill_audit *a, size_t i, uint64_t *bytes)
-{
-    *bytes = a->v[i].bytes;
-    return a->v[i].key;
-}
-
-void mill_audit_footer(struct mill_audit *a, size_t i, const struct mill_footer *footer,
-                       struct mill_str detail)
-{
-    a->v[i].footer = footer;
-    a->v[i].why = detail;
 }
 
 bool mill_audit_claim(struct mill_audit *a, struct mill_str topic, struct mill_str topic_id,

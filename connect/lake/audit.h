@@ -2,12 +2,12 @@
  * @file audit.h
  * @brief Is each offset of each partition in the lake exactly once? By names and footers alone.
  *
- * Model: objects are added by name, each gets its footer (mill_footer, from any thread, each object
- * by one), then mill_audit_run judges. Ranges [S,E) of a partition must follow each other without
- * gap or overlap; a range's objects must be those that its footers list, with the rows that its
- * plan counted. Offsets without a row inside a range (transaction markers, what compaction took)
- * are legal: the plan counted records, not offsets. A merged file stands for the parts that its
- * footer lists; parts that are still there are not counted again.
+ * Model: objects are added by name, each with its footer, then mill_audit_run judges. Ranges [S,E)
+ * of a partition must follow each other without gap or overlap; a range's objects must be those
+ * that its footers list, with the rows that its plan counted. Offsets without a row inside a range
+ * (transaction markers, what compaction took) are legal: the plan counted records, not offsets. A
+ * merged file stands for the parts that its footer lists; parts that are still there are not
+ * counted again.
  */
 #ifndef MILL_LAKE_AUDIT_H
 #define MILL_LAKE_AUDIT_H
@@ -54,20 +54,12 @@ struct mill_audit;
 struct mill_audit *mill_audit_new(const char *prefix) MILL_NODISCARD;
 /** @brief NULL-safe. */
 void mill_audit_free(struct mill_audit *a);
-/** @brief Take an object in; one that is not ours by its name is counted as foreign.
- *  @param topic only this one; absent = all. @return false when out of memory */
+/** @brief Take an object in, with what its footer says; one that is not ours by its name is left
+ *  out.
+ *  @param footer NULL: it cannot be had, why says it. @own both borrowed until the audit is freed
+ *  @return false when out of memory */
 bool mill_audit_add(struct mill_audit *a, struct mill_str key, uint64_t bytes,
-                    struct mill_str topic) MILL_NODISCARD;
-/** @brief Objects taken in, and those of other names. */
-size_t mill_audit_count(const struct mill_audit *a, size_t *foreign);
-/** @brief Objects of the sweeper's, which are of no range and not looked at. */
-size_t mill_audit_swept(const struct mill_audit *a);
-/** @brief The i-th object's key and size, for the one who fetches its footer. @own borrowed */
-struct mill_str mill_audit_key(const struct mill_audit *a, size_t i, uint64_t *bytes);
-/** @brief Give it its footer. @param footer NULL: it cannot be had; detail says why. @own both
- *  borrowed until the audit is freed. @thread any, one for each i */
-void mill_audit_footer(struct mill_audit *a, size_t i, const struct mill_footer *footer,
-                       struct mill_str detail);
+                    const struct mill_footer *footer, struct mill_str why) MILL_NODISCARD;
 
 /** @brief What the sink's group says: all below `end` is in the lake. The end of a partition's
  *  objects must not be below it; without a claim, nothing says that the last range is gone.

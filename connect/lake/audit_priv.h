@@ -30,7 +30,7 @@ struct mill_audit {
     struct mill_arena mem;
     struct mill_str prefix;
     struct audit_entry *v;
-    size_t n, room, foreign, swept;
+    size_t n, room;
     const struct mill_audit_report *report;
     struct mill_audit_partition sum; /**< of the partition in hand */
     bool nomem;

@@ -24,9 +24,9 @@ static enum mill_code audit_take(struct audit_run *run, struct mill_err *err)
             run->staged++;
             continue;
         }
-        if (!mill_audit_add(run->audit, o->name, o->bytes, (struct mill_str){NULL, 0}))
+        if (!mill_audit_add(run->audit, o->name, o->bytes, o->footer, o->why))
             return mill_fail(err, MILL_E_NOMEM, "audit", "out of memory");
-        mill_audit_footer(run->audit, run->n++, o->footer, o->why);
+        run->n++;
     }
     return MILL_OK;
 }
