@@ -9,6 +9,6 @@ struct note {
 };
 extern const struct mill_desc note_desc;
 extern const struct mill_stage mill_stage_notes, mill_stage_pend, mill_stage_recall, mill_stage_two,
-    mill_stage_owner;
+    mill_stage_owner, mill_stage_keep;
 
 #endif

@@ -135,6 +135,7 @@ static void test_late_schema(void **state)
  */
 static void test_schema_after_reject(void **state)
 {
+    static const char same[] = "\0\0\0\0\5\4ab"; /* of schema UNKNOWN */
     struct mill_ctx *ctx = sink_start(NULL);
     struct mill_err err = {0};
     struct mill_record in = record_at("t", 0);
@@ -150,7 +151,43 @@ static void test_schema_after_reject(void **state)
     assert_string_equal(fake_footer(&fake_lake.objects[0], "sendmill.end"), "1");
     assert_string_equal(fake_footer(&fake_lake.objects[0], "sendmill.rejected"), "[0]");
     assert_int_equal(fake_lake.offset, 1);
+    /* Also one whose columns the shape has already. */
+    fake_lake.schemas[UNKNOWN - 1] = fake_lake.schemas[V1 - 1];
+    in = record_at("t", 5); /* has no value */
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    in = record_at("t", 6);
+    in.raw = (struct mill_str){same, sizeof same - 1};
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    assert_int_equal(fake_lake.offset, 6);
     fake_free(ctx);
+}
+
+/** What a plan's author could not read stays unread in its redo, although it could be read now: the
+ *  plan names the schemas that it had. */
+static void test_redo_reads_no_more(void **state)
+{
+    struct mill_ctx *ctx = NULL;
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    for (int redo = 0; redo < 2; redo++) {
+        ctx = fake_new(sink_spec, "--s3-bucket=lake", "--roll-rows=2", "--flush=1h", NULL);
+        assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+        fake_lake.s3_down = !redo;
+        for (int64_t i = 0; i < 2; i++) {
+            struct mill_record in = record_at("t", i);
+            in.raw = record_at("t", redo && i ? 2 : 1).raw; /* the newer schema: offset 2 */
+            assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+        }
+        if (!redo)
+            assert_non_null(strstr(fake_lake.metadata, "\"schemas\":[1]"));
+        fake_free(ctx);
+    }
+    assert_int_equal(fake_lake.offset, 2);
+    assert_int_equal(fake_lake.n, 2);
+    assert_non_null(strstr(fake_lake.objects[1].key, "rejected=t/"));
+    assert_string_equal(fake_footer(&fake_lake.objects[1], "sendmill.rejected"), "[1]");
 }
 
 /** What cannot be decoded goes out as it came, with the commit that ends its range, not before; a
@@ -348,20 +385,11 @@ static void test_bad_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_versions_share_a_file),
-        T(test_clash_starts_a_file),
-        T(test_unreadable_schemas),
-        T(test_refused_at_start),
-        T(test_failure_records),
-        T(test_late_schema),
-        T(test_schema_after_reject),
-        T(test_raw_topic),
-        T(test_registry_outage),
-        T(test_flush_by_clock),
-        T(test_memory),
-        T(test_memory_in_outage),
-        T(test_bad_options),
-        T(test_layout),
+        T(test_versions_share_a_file), T(test_clash_starts_a_file), T(test_unreadable_schemas),
+        T(test_refused_at_start),      T(test_failure_records),     T(test_late_schema),
+        T(test_schema_after_reject),   T(test_redo_reads_no_more),  T(test_raw_topic),
+        T(test_registry_outage),       T(test_flush_by_clock),      T(test_memory),
+        T(test_memory_in_outage),      T(test_bad_options),         T(test_layout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,55 @@
+/* A sink that says what it has kept after each record: its offset with a text, and with a "bad" one
+ * the failure record. Where it begins is an option, so that a test can send it astray. */
+#include "loop_stage.h"
+#include "sink.h"
+
+static const struct mill_port in_ports[] = {{"notes", "notes", NULL}, {0}};
+
+struct keep_conf {
+    uint32_t begin;
+};
+
+static const struct mill_opt keep_opts[] = {{.name = "begin",
+                                             .type = MILL_OPT_U32,
+                                             .off = offsetof(struct keep_conf, begin),
+                                             .def = "0",
+                                             .max = UINT32_MAX,
+                                             .help = "offset to begin at; 0: where it stands"},
+                                            {0}};
+
+static enum mill_verdict keep_on_assign(struct mill_ctx *ctx, const struct mill_position *at,
+                                        int64_t *start, struct mill_err *err)
+{
+    const struct keep_conf *conf = mill_conf(ctx);
+
+    (void)at;
+    (void)err;
+    if (conf->begin)
+        *start = conf->begin;
+    return MILL_DONE;
+}
+
+static enum mill_verdict keep_on_record(struct mill_ctx *ctx, const struct mill_record *in,
+                                        struct mill_err *err)
+{
+    const struct mill_sink_failure bad = {
+        .in = *in, .why = {.code = MILL_E_DATA, .where = "note", .text = "is bad"}};
+    size_t n = in->raw.n >= 3 && !memcmp(in->raw.p + in->raw.n - 3, "bad", 3);
+
+    return mill_sink_commit_failures(ctx, in->topic, in->partition, in->offset + 1,
+                                     MILL_STR("kept"), &bad, n, err)
+               ? MILL_STOP
+               : MILL_DONE;
+}
+
+static const struct mill_sink keep_hooks = {.on_assign = keep_on_assign};
+
+MILL_STAGE(keep) = {
+    .name = "keep",
+    .summary = "commits each record, with a failure record if it is bad",
+    .in = in_ports,
+    .opts = keep_opts,
+    .conf_size = sizeof(struct keep_conf),
+    .on_record = keep_on_record,
+    .sink = &keep_hooks,
+};

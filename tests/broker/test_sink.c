@@ -1,0 +1,164 @@
+/* What the runtime keeps for every sink, on a mock cluster: where one begins, how it commits. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "lab.h"
+#include "loop_stage.h"
+
+enum { OFFSET_COMMIT = 8, END_TXN = 26, TXN_OFFSET_COMMIT = 28, WAIT_MS = 20000, SEEN = 8 };
+
+static struct lab lab;
+static struct lab_record got[SEEN];
+
+static int setup(void **state)
+{
+    (void)state;
+    lab_open(&lab);
+    lab_topic(&lab, "notes", 1);
+    lab_topic(&lab, "failures", 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    lab_close(&lab);
+    return 0;
+}
+
+/* How many requests of a kind the broker has got since tracking began. */
+static size_t asked(int16_t api)
+{
+    size_t n = 0, found = 0;
+    rd_kafka_mock_request_t **v = rd_kafka_mock_get_requests(lab.mock, &n);
+
+    for (size_t i = 0; i < n; i++)
+        found += rd_kafka_mock_request_api_key(v[i]) == api;
+    rd_kafka_mock_request_destroy_array(v, n);
+    return found;
+}
+
+static void wait_asked(int16_t api, size_t n)
+{
+    int64_t until = mill_tick_ms() + WAIT_MS;
+
+    while (asked(api) < n && mill_tick_ms() < until)
+        usleep(20000);
+    assert_int_equal(asked(api), n);
+}
+
+/* The group's word on partition 0. @param metadata out */
+static int64_t committed(char *metadata, size_t size)
+{
+    rd_kafka_conf_t *rc = rd_kafka_conf_new();
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    char text[256];
+    int64_t offset;
+    rd_kafka_t *rk;
+
+    rd_kafka_conf_set(rc, "bootstrap.servers", lab.brokers, text, sizeof text);
+    rd_kafka_conf_set(rc, "group.id", "mill.keep", text, sizeof text);
+    rk = rd_kafka_new(RD_KAFKA_CONSUMER, rc, text, sizeof text);
+    rd_kafka_topic_partition_list_add(list, "notes", 0);
+    assert_int_equal(rd_kafka_committed(rk, list, WAIT_MS), 0);
+    offset = list->elems[0].offset;
+    snprintf(metadata, size, "%.*s", (int)list->elems[0].metadata_size,
+             (const char *)list->elems[0].metadata);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(rk);
+    return offset;
+}
+
+/* An offset that the log does not have ends it: it neither goes back to the start nor leaves
+ * anything out. */
+static void it_begins_nowhere_but_where_it_was_told(void **state)
+{
+    char metadata[16];
+    pid_t pid;
+
+    (void)state;
+    lab_put(&lab, 0, "k", "bad");
+    pid = lab_stage_with(&lab, "keep", "--begin=1000");
+    assert_int_not_equal(lab_wait(&lab, pid), 0);
+    assert_int_equal(lab_read(&lab, "failures", got, SEEN, 0), 0);
+    assert_true(committed(metadata, sizeof metadata) < 0);
+}
+
+static void an_offset_goes_with_its_text(void **state)
+{
+    char metadata[16];
+    pid_t pid;
+
+    (void)state;
+    lab_put(&lab, 0, "k", "good");
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    pid = lab_stage(&lab, "keep");
+    wait_asked(OFFSET_COMMIT, 1);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+    assert_int_equal(asked(OFFSET_COMMIT), 1); /* nobody else commits, not even at the end */
+    assert_int_equal(asked(TXN_OFFSET_COMMIT), 0);
+    assert_int_equal(committed(metadata, sizeof metadata), 1);
+    assert_string_equal(metadata, "kept");
+}
+
+static void a_failure_record_is_in_its_offsets_transaction(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    lab_put(&lab, 0, "k", "bad");
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    pid = lab_stage(&lab, "keep");
+    wait_asked(END_TXN, 1);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+    assert_int_equal(asked(TXN_OFFSET_COMMIT), 1);
+    assert_int_equal(asked(OFFSET_COMMIT), 0);
+    assert_int_equal(lab_read(&lab, "failures", got, SEEN, 1), 1);
+    assert_string_equal(got[0].key, "k");
+    assert_memory_equal(got[0].value + 6, "bad", 3);
+}
+
+/* Whoever the group does not know any more has moved nothing and goes. */
+static void who_is_refused_ends(void **state)
+{
+    static const struct {
+        const char *note;
+        int16_t api;
+    } rows[] = {{"good", OFFSET_COMMIT}, {"bad", TXN_OFFSET_COMMIT}};
+    char metadata[16];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        lab_put(&lab, 0, "k", rows[i].note);
+        rd_kafka_mock_push_request_errors(lab.mock, rows[i].api, 1,
+                                          RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+        assert_int_not_equal(lab_wait(&lab, lab_stage(&lab, "keep")), 0);
+        assert_true(committed(metadata, sizeof metadata) < 0);
+        teardown(NULL);
+        setup(NULL);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        T(it_begins_nowhere_but_where_it_was_told),
+        T(an_offset_goes_with_its_text),
+        T(a_failure_record_is_in_its_offsets_transaction),
+        T(who_is_refused_ends),
+    };
+
+    if (argc > 2 && !strcmp(argv[1], "stage"))
+        return mill_stage_main(argc - 2, argv + 2, &mill_stage_keep);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
