@@ -46,15 +46,16 @@ static enum mill_code grow_nomem(struct grow *g)
                : mill_fail(g->err, MILL_E_NOMEM, "columns", "out of memory");
 }
 
-/** Text, or null, or lists and maps of that. */
-static bool grow_textual(const struct mill_avro_node *t)
+/** Text, records (each of their fields is asked for itself), or null, lists and maps of these. */
+static bool grow_guardable(const struct mill_avro_node *t)
 {
     if (t->type == MILL_AVRO_ARRAY || t->type == MILL_AVRO_MAP)
-        return grow_textual(t->items);
+        return grow_guardable(t->items);
     for (size_t i = 0; t->type == MILL_AVRO_UNION && i < t->n; i++)
-        if (t->branches[i]->type != MILL_AVRO_NULL && !grow_textual(t->branches[i]))
+        if (t->branches[i]->type != MILL_AVRO_NULL && !grow_guardable(t->branches[i]))
             return false;
-    return t->type == MILL_AVRO_UNION || t->type == MILL_AVRO_STRING || t->type == MILL_AVRO_ENUM;
+    return t->type == MILL_AVRO_UNION || t->type == MILL_AVRO_STRING || t->type == MILL_AVRO_ENUM ||
+           t->type == MILL_AVRO_RECORD;
 }
 
 /** What becomes of the field that the path leads to. What cannot be guarded does not enter. */
@@ -63,7 +64,7 @@ static enum mill_guard grow_guard(const struct grow *g, const struct mill_avro_n
     enum mill_guard guard =
         mill_policy_of(g->s->policy, (struct mill_str){g->path, g->n}, g->guard);
 
-    return guard == MILL_KEEP || t->type == MILL_AVRO_RECORD || grow_textual(t) ? guard : MILL_DROP;
+    return guard == MILL_KEEP || grow_guardable(t) ? guard : MILL_DROP;
 }
 
 /** Add a name to the path; the caller takes g->n back. false = too long (then nothing drops it). */

@@ -11,7 +11,9 @@
  *   hash  HMAC-SHA-256 of the text with the policy's key, hexadecimal: joins still work
  *   mask  ***, of an address ***@its.domain
  *
- * hash and mask are for text; another type under such a path is dropped. Read-only once read.
+ * hash and mask are for text, also in lists, maps, unions and records below the path; what is no
+ * text there is dropped. A map's keys are names, as those of fields are: they stay. Where they tell
+ * something, drop the field. Read-only once read.
  */
 #ifndef MILL_LAKE_POLICY_H
 #define MILL_LAKE_POLICY_H

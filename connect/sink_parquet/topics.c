@@ -50,7 +50,7 @@ static bool topic_policy(struct sink_topic *t)
     char mask[2] = {(char)('A' + (t->meta_mask & 31)), '\0'}, hex[2 * MILL_SHA256_BYTES + 1];
     size_t n = 0;
 
-    parts[n++] = MILL_STR("2"); /* of this scheme */
+    parts[n++] = MILL_STR("3"); /* of this scheme */
     parts[n++] = t->columns.time.n ? t->columns.time : MILL_STR("broker time");
     parts[n++] = t->hours ? MILL_STR("dt/hour") : MILL_STR("dt");
     parts[n++] = t->raw ? MILL_STR("raw") : MILL_STR("avro");
@@ -237,7 +237,7 @@ enum mill_code sink_topic_planned(struct mill_ctx *ctx, const char *name,
         return mill_fail(err, MILL_E_STATE, "plan", "it does not say how its rows are made");
     rc = topic_new(ctx, name, &plan->layout, out, err);
     if (!rc && strcmp((*out)->policy, plan->policy))
-        rc = mill_fail(err, MILL_E_STATE, "plan", "another hash-key made its columns");
+        rc = mill_fail(err, MILL_E_STATE, "plan", "another hash-key, or another version of the sink, made its columns");
     return rc;
 }
 

@@ -1,7 +1,11 @@
 /* A sink that says what it has kept after each record: its offset with a text, and with a "bad" one
- * the failure record. Where it begins is an option, so that a test can send it astray. */
+ * the failure record; "slow" ones take a while. Where it begins is an option, so that a test can
+ * send it astray. */
 #include "loop_stage.h"
 #include "sink.h"
+#include <unistd.h>
+
+enum { KEEP_SLOW_S = 8 };
 
 static const struct mill_port in_ports[] = {{"notes", "notes", NULL}, {0}};
 
@@ -29,13 +33,22 @@ static enum mill_verdict keep_on_assign(struct mill_ctx *ctx, const struct mill_
     return MILL_DONE;
 }
 
+static bool keep_is(const struct mill_record *in, const char *word)
+{
+    size_t n = strlen(word);
+
+    return in->raw.n >= n && !memcmp(in->raw.p + in->raw.n - n, word, n);
+}
+
 static enum mill_verdict keep_on_record(struct mill_ctx *ctx, const struct mill_record *in,
                                         struct mill_err *err)
 {
     const struct mill_sink_failure bad = {
         .in = *in, .why = {.code = MILL_E_DATA, .where = "note", .text = "is bad"}};
-    size_t n = in->raw.n >= 3 && !memcmp(in->raw.p + in->raw.n - 3, "bad", 3);
+    size_t n = keep_is(in, "bad");
 
+    if (keep_is(in, "slow"))
+        sleep(KEEP_SLOW_S);
     return mill_sink_commit_failures(ctx, in->topic, in->partition, in->offset + 1,
                                      MILL_STR("kept"), &bad, n, err)
                ? MILL_STOP

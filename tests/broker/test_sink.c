@@ -148,6 +148,22 @@ static void who_is_refused_ends(void **state)
     }
 }
 
+/* One that did not poll for too long has left the group by itself: it is nobody there, and the
+ * broker would take a nobody's commit where it has no other member. */
+static void who_has_left_commits_nothing(void **state)
+{
+    static const char *const options[] = {"--rdkafka.session.timeout.ms=6000",
+                                          "--rdkafka.max.poll.interval.ms=6000", NULL};
+    pid_t pid;
+
+    (void)state;
+    lab_put(&lab, 0, "k", "slow");
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    pid = lab_stage_options(&lab, "keep", options);
+    assert_int_not_equal(lab_wait(&lab, pid), 0);
+    assert_int_equal(asked(OFFSET_COMMIT), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -156,6 +172,7 @@ int main(int argc, char **argv)
         T(an_offset_goes_with_its_text),
         T(a_failure_record_is_in_its_offsets_transaction),
         T(who_is_refused_ends),
+        T(who_has_left_commits_nothing),
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))

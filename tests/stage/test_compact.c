@@ -330,6 +330,45 @@ static void test_race(void **state)
     assert_int_equal(view(false).rows, seen.rows);
 }
 
+/** The merged file is lost in the moment in which its parts go. */
+static void vandal(void)
+{
+    size_t at = 0;
+    int64_t most = 0;
+
+    for (size_t i = 0; i < fake_lake.n; i++) {
+        struct mill_object o;
+        if (parse(&fake_lake.objects[i], &o) && o.end - o.start > most) {
+            most = o.end - o.start;
+            at = i;
+        }
+    }
+    fake_lake.on_act = NULL;
+    fake_lake.objects[at].key[0] = '-'; /* is no name of the lake's any more */
+}
+
+static void copied(void)
+{
+    fake_lake.on_act = vandal; /* with the next act, the first part's end */
+}
+
+/** What is left after the parts have gone is audited again. */
+static void test_audit_after(void **state)
+{
+    struct mill_compact_job job = job_new(), next = job_new();
+    bool found = false;
+
+    (void)state;
+    fill();
+    run(&job);
+    fake_lake.now_ms += 3 * HOUR_MS;
+    fake_lake.on_act = copied;
+    next.arg = &found;
+    run(&next);
+    assert_true(next.sum[MILL_COMPACT_SWAP].steps > 0);
+    assert_true(found && next.faults > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +376,7 @@ int main(void)
         cmocka_unit_test_teardown(test_killed, sink_teardown),
         cmocka_unit_test_teardown(test_slept, sink_teardown),
         cmocka_unit_test_teardown(test_race, sink_teardown),
+        cmocka_unit_test_teardown(test_audit_after, sink_teardown),
     };
 
     return cmocka_run_group_tests_name("compact", tests, NULL, NULL);

@@ -125,6 +125,102 @@ static void test_row(void **state)
     mill_schema_free(schema);
 }
 
+#define FIELD(n, t) "{\"name\":\"" n "\",\"type\":" t "}"
+#define REC(n, f)   "{\"type\":\"record\",\"name\":\"" n "\",\"fields\":[" f "]}"
+#define ARRAY(t)    "{\"type\":\"array\",\"items\":" t "}"
+#define BYTES(text)                                                                                \
+    {                                                                                              \
+        (text), sizeof(text) - 1                                                                   \
+    }
+#define MAP(t) "{\"type\":\"map\",\"values\":" t "}"
+#define PERSON REC("P", FIELD("email", "\"string\"") "," FIELD("age", "\"int\""))
+
+/** Names of the columns, depth first; the last text column in *text. */
+static void names_of(const struct mill_col *c, struct mill_buf *out, const struct mill_col **text)
+{
+    mill_buf_printf(out, "%s%.*s", out->n ? " " : "", MILL_FMT(c->name));
+    if (c->type == MILL_COL_UTF8)
+        *text = c;
+    for (size_t i = 0; i < c->n; i++)
+        names_of(c->kids[i], out, text);
+}
+
+/* A rule reaches what is below its path, through lists, maps, unions and records; the path itself
+ * goes through them by the names of fields alone. */
+static const struct nested_case {
+    const char *name, *rule, *type;
+    struct mill_str body; /* of the field, then 1 for "last" */
+    const char *want;     /* the columns; "": the field does not enter */
+    const char *text;     /* in the last of them that holds text */
+} nested[] = {
+    {"records in a list", "a=mask", ARRAY(PERSON), BYTES("\2\6x@y\2\0\2"), "a element email",
+     "***@y"},
+    {"a field of them", "a.email=mask", ARRAY(PERSON), BYTES("\2\6x@y\2\0\2"),
+     "a element email age", "***@y"},
+    {"a record or null", "a=mask", "[\"null\"," PERSON "]", BYTES("\2\6x@y\2\2"), "a email",
+     "***@y"},
+    {"records in a map", "a=mask", MAP(PERSON), BYTES("\2\2k\6x@y\2\0\2"),
+     "a key_value key value email", "***@y"},
+    {"text in a map; its keys are names", "a=mask", MAP("\"string\""), BYTES("\2\2k\6x@y\0\2"),
+     "a key_value key value", "***@y"},
+    {"lists in a map", "a.email=drop", MAP(ARRAY(PERSON)), BYTES("\2\2k\2\6x@y\2\0\0\2"),
+     "a key_value key value element age", "k"},
+    {"a record in a record", "a=mask", REC("O", FIELD("in", PERSON)), BYTES("\6x@y\2\2"),
+     "a in email", "***@y"},
+    {"taken back within", "a.in=mask,a.in.email=keep", REC("O", FIELD("in", PERSON)),
+     BYTES("\6x@y\2\2"), "a in email", "x@y"},
+    {"a union", "a=mask", "[\"string\"," PERSON "]", BYTES("\2\6x@y\2\2"), "a string P email",
+     "***@y"},
+    {"a union with what is no text", "a=hash", "[\"null\",\"int\",\"string\"]", BYTES("\4\6x@y\2"),
+     "", NULL},
+    {"a list of what is no text", "a=mask", ARRAY("\"bytes\""), BYTES("\2\2q\0\2"), "", NULL},
+    {"uuid in 16 bytes", "a=mask",
+     "{\"type\":\"fixed\",\"name\":\"U\",\"size\":16,"
+     "\"logicalType\":\"uuid\"}",
+     BYTES("0123456789abcdef\2"), "", NULL},
+};
+
+static void test_nested(void **state)
+{
+    const struct nested_case *c = *state;
+    struct mill_policy_rule rules[4];
+    struct mill_policy policy = {.v = rules, .key = {"k", 1}};
+    struct mill_row_meta meta = {.topic = MILL_STR("t")};
+    const struct mill_col *text = NULL;
+    struct mill_schema *schema = NULL;
+    struct mill_shape *shape = NULL;
+    struct mill_fill *fill;
+    struct mill_buf json, rule, names;
+    struct mill_rows r;
+
+    mill_buf_init(&json, 4096);
+    mill_buf_init(&rule, 4096);
+    mill_buf_init(&names, 4096);
+    mill_buf_printf(&json, REC("R", FIELD("a", "%s") "," FIELD("last", "\"int\"")), c->type);
+    mill_buf_printf(&rule, "t:%s", c->rule);
+    assert_int_equal(mill_policy_read(mill_buf_view(&rule), MILL_STR("t"), rules, &policy.n, NULL),
+                     MILL_OK);
+    fill = fill_of(json.p, &policy, &schema, &shape);
+    assert_int_equal(mill_rows_init(&r, shape, NULL), MILL_OK);
+    assert_int_equal(mill_fill_row(fill, c->body, &meta, &r, NULL), MILL_OK);
+    for (size_t i = 0; i + 1 < shape->root->n; i++)
+        names_of(shape->root->kids[i], &names, &text);
+    assert_string_equal(names.n ? names.p : "", c->want);
+    assert_true(mill_str_is(shape->root->kids[shape->root->n - 1]->name, "last"));
+    if (c->text) {
+        const struct ArrowBuffer *got = &r.cells[text->id].data;
+        assert_int_equal(got->size_bytes, strlen(c->text));
+        assert_memory_equal(got->data, c->text, strlen(c->text));
+    }
+    mill_rows_release(&r);
+    mill_fill_free(fill);
+    mill_shape_free(shape);
+    mill_schema_free(schema);
+    mill_buf_release(&names);
+    mill_buf_release(&rule);
+    mill_buf_release(&json);
+}
+
 /* The record's own time where it has one that can be, else the broker's. */
 static void test_time(void **state)
 {
@@ -182,11 +278,6 @@ int main(void)
         cmocka_unit_test(test_row),
         cmocka_unit_test(test_time),
     };
-    struct CMUnitTest all[sizeof reads / sizeof *reads];
 
-    for (size_t i = 0; i < sizeof reads / sizeof *reads; i++)
-        all[i] =
-            (struct CMUnitTest){reads[i].name, test_read, NULL, NULL, (void *)(uintptr_t)&reads[i]};
-    return _cmocka_run_group_tests("policy_read", all, sizeof all / sizeof *all, NULL, NULL) +
-           cmocka_run_group_tests(tests, NULL, NULL);
+    return TABLE(reads, test_read) + TABLE(nested, test_nested) + TESTS(tests);
 }
