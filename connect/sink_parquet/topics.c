@@ -237,7 +237,8 @@ enum mill_code sink_topic_planned(struct mill_ctx *ctx, const char *name,
         return mill_fail(err, MILL_E_STATE, "plan", "it does not say how its rows are made");
     rc = topic_new(ctx, name, &plan->layout, out, err);
     if (!rc && strcmp((*out)->policy, plan->policy))
-        rc = mill_fail(err, MILL_E_STATE, "plan", "another hash-key, or another version of the sink, made its columns");
+        rc = mill_fail(err, MILL_E_STATE, "plan",
+                       "another hash-key, or another version of the sink, made its columns");
     return rc;
 }
 

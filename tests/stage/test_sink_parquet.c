@@ -130,7 +130,7 @@ static void test_slow_s3(void **state)
     s->turn_ms = 1;
     fake_lake.on_act = slow_s3;
     sink_feed(ctx, "t", 0, 7); /* becomes four objects */
-    while (fake_lake.n < 4) { /* one a turn; none where the machine is busy */
+    while (fake_lake.n < 4) {  /* one a turn; none where the machine is busy */
         assert_true(fake_lake.n <= ++turns && turns < 1000);
         assert_int_equal(fake_lake.offset, 0);
         v = sink_spec->on_record(ctx, &in, &err);
@@ -211,13 +211,13 @@ static void slept(bool redo, bool stale)
     fake_lake.s3_down = false;
     fake_lake.stale = stale;
     acts = fake_lake.acts;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2 || (!stale && fake_lake.offset < 7 && i < 100); i++)
         assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
     if (stale) {
         assert_int_equal(fake_lake.n, 0);
         assert_string_equal(fake_lake.metadata, plan);
-    } else { /* the plan again, two or three objects, done */
-        assert_true(fake_lake.acts - acts == (int)fake_lake.n + 2);
+    } else { /* the plan again (more than once where the machine is slow), the objects, done */
+        assert_true(fake_lake.acts - acts >= (int)fake_lake.n + 2);
         sink_check_whole("t", 7);
     }
     fake_free(ctx);
