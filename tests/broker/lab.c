@@ -169,6 +169,26 @@ void lab_topics(struct lab *lab)
         lab_topic(lab, names[i], 4);
 }
 
+size_t lab_asked(const struct lab *lab, int16_t api)
+{
+    size_t n = 0, found = 0;
+    rd_kafka_mock_request_t **v = rd_kafka_mock_get_requests(lab->mock, &n);
+
+    for (size_t i = 0; i < n; i++)
+        found += rd_kafka_mock_request_api_key(v[i]) == api;
+    rd_kafka_mock_request_destroy_array(v, n);
+    return found;
+}
+
+bool lab_wait_asked(const struct lab *lab, int16_t api, size_t n)
+{
+    int64_t until = mill_tick_ms() + WAIT_MS;
+
+    while (lab_asked(lab, api) < n && mill_tick_ms() < until)
+        usleep(10000);
+    return lab_asked(lab, api) >= n;
+}
+
 /* ---- the stage's process ---- */
 
 pid_t lab_stage(struct lab *lab, const char *mode)

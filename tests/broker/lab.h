@@ -45,6 +45,11 @@ struct mill_str lab_note(struct mill_str text);
 void lab_put(struct lab *lab, int32_t partition, const char *key, const char *text);
 /** @brief The topics of loop_stage.c's stages, 4 partitions each. */
 void lab_topics(struct lab *lab);
+/** @brief How many requests of a kind the broker has got since tracking began. */
+size_t lab_asked(const struct lab *lab, int16_t api);
+/** @brief Wait until it has got so many, 20 s at most: what was pushed is used up by the stage, not
+ *  by who reads its outputs. */
+bool lab_wait_asked(const struct lab *lab, int16_t api, size_t n);
 /** @brief Start this test program again as a stage process. @return its pid */
 pid_t lab_stage(struct lab *lab, const char *mode);
 /** @param option one more, "--name=value" */

@@ -14,7 +14,7 @@
 #include "lab.h"
 #include "loop_stage.h"
 
-enum { MANY = 200, BIG = LAB_NOTE_MAX };
+enum { LIST_OFFSETS = 2, MANY = 200, BIG = LAB_NOTE_MAX };
 
 static struct lab lab;
 static struct lab_record got[3 * MANY];
@@ -124,10 +124,12 @@ static void a_broker_that_is_not_up_to_its_topics_is_waited_for(void **state)
 
     (void)state;
     for (int i = 0; i < 3; i++)
-        rd_kafka_mock_push_request_errors(lab.mock, 2 /* ListOffsets */, 1,
+        rd_kafka_mock_push_request_errors(lab.mock, LIST_OFFSETS, 1,
                                           RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage(&lab, "notes");
     lab_put(&lab, 0, "first", "goes on");
+    assert_true(lab_wait_asked(&lab, LIST_OFFSETS, 4));
     assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }

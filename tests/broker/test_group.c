@@ -186,18 +186,6 @@ static void it_goes_on_at_the_stable_offsets_of_input_and_retry(void **state)
 
 /* ---- transactions A and B ---- */
 
-/* How many requests of a kind the broker has got since tracking began. */
-static size_t asked(int16_t api)
-{
-    size_t n = 0, found = 0;
-    rd_kafka_mock_request_t **v = rd_kafka_mock_get_requests(lab.mock, &n);
-
-    for (size_t i = 0; i < n; i++)
-        found += rd_kafka_mock_request_api_key(v[i]) == api;
-    rd_kafka_mock_request_destroy_array(v, n);
-    return found;
-}
-
 /* Before its first record an owner waits: for stable offsets, for a table that is made anew.
  * However long that is, the group does not take it for dead: librdkafka counts max.poll.interval.ms
  * from the assignment's start on, which comes after all that. */
@@ -219,7 +207,7 @@ static void a_long_start_keeps_the_membership(void **state)
     (void)lab_read(&lab, "copies", got, SEEN, 1); /* 20 s may be too short for it */
     assert_int_equal(lab_read(&lab, "copies", got, SEEN, 1), 1);
     assert_true(mill_tick_ms() - began > INTERVAL_MS + 5000);
-    assert_int_equal(asked(JOIN_GROUP), 1);
+    assert_int_equal(lab_asked(&lab, JOIN_GROUP), 1);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
@@ -251,8 +239,8 @@ static void b_is_written_again_without_a_second_a(void **state)
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0); /* B has ended */
     assert_int_equal(written("intents", "b1", 0, 1), 1);
     /* A; B, refused and aborted twice; B. */
-    assert_int_equal(asked(TXN_OFFSET_COMMIT), 4);
-    assert_int_equal(asked(END_TXN), 4);
+    assert_int_equal(lab_asked(&lab, TXN_OFFSET_COMMIT), 4);
+    assert_int_equal(lab_asked(&lab, END_TXN), 4);
 }
 
 static void who_has_lost_its_generation_writes_outcomes_as_evidence(void **state)
@@ -269,8 +257,8 @@ static void who_has_lost_its_generation_writes_outcomes_as_evidence(void **state
     assert_true(written("copies", "e1", pid, 1) >= 1); /* the mock shows aborted ones too */
     assert_int_equal(written("intents", "e1", pid, 1), 1);
     /* A; B, which was refused and aborted; then the outcome without offsets. */
-    assert_int_equal(asked(TXN_OFFSET_COMMIT), 2);
-    assert_int_equal(asked(END_TXN), 3);
+    assert_int_equal(lab_asked(&lab, TXN_OFFSET_COMMIT), 2);
+    assert_int_equal(lab_asked(&lab, END_TXN), 3);
 }
 
 /* An owner whose B is refused, once A has passed. Nothing of that B gets as far as the broker (the

@@ -19,6 +19,7 @@
 enum {
     PRODUCE = 0,
     LIST_OFFSETS = 2,
+    METADATA = 3,
     OFFSET_FETCH = 9,
     INIT_PRODUCER_ID = 22,
     ADD_PARTITIONS_TO_TXN = 24,
@@ -114,12 +115,15 @@ static void fails(int16_t api, rd_kafka_resp_err_t e)
     rd_kafka_mock_push_request_errors(lab.mock, api, 1, e);
 }
 
-static void copies_one_and_ends_well(const char *mode)
+/* @param errors so many of them are ListOffsets' */
+static void copies_one_and_ends_well(const char *mode, size_t errors)
 {
     pid_t pid;
 
     lab_put(&lab, 0, "first", "go");
+    rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage(&lab, mode);
+    assert_true(lab_wait_asked(&lab, LIST_OFFSETS, errors + 1));
     assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
     assert_string_equal(got[0].key, "first");
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
@@ -132,7 +136,7 @@ static void a_leader_that_has_moved_is_waited_for(void **state)
     fails(LIST_OFFSETS, RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE);
     fails(LIST_OFFSETS, RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
     fails(LIST_OFFSETS, RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE);
-    copies_one_and_ends_well("notes");
+    copies_one_and_ends_well("notes", 4);
 }
 
 static void so_is_the_leader_of_a_tables_partition(void **state)
@@ -141,7 +145,7 @@ static void so_is_the_leader_of_a_tables_partition(void **state)
     fails(LIST_OFFSETS, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
     fails(LIST_OFFSETS, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART); /* it has just started */
     fails(LIST_OFFSETS, RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
-    copies_one_and_ends_well("recall");
+    copies_one_and_ends_well("recall", 3);
 }
 
 static void coordinators_that_move_at_every_step_are_followed(void **state)
@@ -155,7 +159,7 @@ static void coordinators_that_move_at_every_step_are_followed(void **state)
         fails(steps[i], RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
     }
     fails(PRODUCE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
-    copies_one_and_ends_well("notes");
+    copies_one_and_ends_well("notes", 0);
 }
 
 /* ---- what /readyz says ---- */
@@ -204,6 +208,19 @@ static bool becomes(const char *url, long status, const char *text)
     return found;
 }
 
+/* A stage process whose status port is known. @param url out: of its /readyz */
+static pid_t stage_with_status(const char *mode, char *url, size_t size)
+{
+    char listen[64];
+    unsigned port = free_port();
+
+    snprintf(listen, sizeof listen, "--status-listen=127.0.0.1:%u", port);
+    snprintf(url, size, "http://127.0.0.1:%u/readyz", port);
+    return lab_stage_options(
+        &lab, mode,
+        (const char *const[]){listen, "--rdkafka.topic.metadata.refresh.interval.ms=600000", NULL});
+}
+
 static void meanwhile_readyz_says_what_is_waited_for(void **state)
 {
     static const struct {
@@ -214,19 +231,36 @@ static void meanwhile_readyz_says_what_is_waited_for(void **state)
         {OFFSET_FETCH, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, "group's committed offsets"},
         {LIST_OFFSETS, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, "a table to catch up"},
     };
-    char listen[64], url[80];
+    char url[80];
     pid_t pid;
 
     (void)state;
-    snprintf(listen, sizeof listen, "--status-listen=127.0.0.1:%u", free_port());
-    snprintf(url, sizeof url, "http://%s/readyz", strchr(listen, '=') + 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int k = 0; k < 4; k++)
             fails(rows[i].api, rows[i].e);
-    pid = lab_stage_with(&lab, "recall", listen);
+    pid = stage_with_status("recall", url, sizeof url);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_true(becomes(url, 503, rows[i].why));
     assert_true(becomes(url, 200, "ok"));
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
+/* What is ready writes its first record without asking where it goes: librdkafka would ask at its
+ * next look round, up to a second later. */
+static void who_is_ready_knows_where_its_outputs_go(void **state)
+{
+    char url[80];
+    pid_t pid;
+
+    (void)state;
+    lab_produce(&lab, "notes", 3, MILL_STR("none"), MILL_STR("ours knows the topic now"), NULL);
+    pid = stage_with_status("notes", url, sizeof url);
+    assert_int_equal(lab_read(&lab, "failures", got, 4, 1), 1);
+    assert_true(becomes(url, 200, "ok"));
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    lab_put(&lab, 0, "first", "go");
+    assert_true(lab_wait_asked(&lab, PRODUCE, 2)); /* ours, and the copy */
+    assert_int_equal(lab_asked(&lab, METADATA), 0);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
@@ -240,6 +274,7 @@ int main(int argc, char **argv)
         T(so_is_the_leader_of_a_tables_partition),
         T(coordinators_that_move_at_every_step_are_followed),
         T(meanwhile_readyz_says_what_is_waited_for),
+        T(who_is_ready_knows_where_its_outputs_go),
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))

@@ -133,6 +133,7 @@ struct mill_ctx {
     size_t targets_n, targets_at;
 
     rd_kafka_t *consumer, *producer;
+    rd_kafka_topic_t *known[RUN_PORTS_MAX + 1]; /**< outputs that the producer has learnt of */
     rd_kafka_consumer_group_metadata_t *group_meta;
     bool assigned; /**< an assignment, maybe empty, was seen */
     struct run_part **parts;
@@ -247,6 +248,8 @@ enum run_txn {
     RUN_TXN_EXIT
 };
 enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err) MILL_NODISCARD;
+/** @brief Let the producer go: afterwards nothing reads from the batch. NULL-safe. */
+void run_txn_end(struct mill_ctx *ctx);
 /** @brief Write outputs[produced..) into the (opened) transaction; errors show at commit. */
 void run_txn_produce(struct mill_ctx *ctx);
 /** @brief Commit outputs and offsets, however often it takes. @param offsets may be NULL */

@@ -321,8 +321,7 @@ void run_teardown(struct mill_ctx *ctx)
     if (ctx->consumer)
         rd_kafka_consumer_close(ctx->consumer);
     run_txn_abort(ctx);
-    if (ctx->producer)
-        rd_kafka_destroy(ctx->producer);
+    run_txn_end(ctx);
     if (ctx->spec->close)
         ctx->spec->close(ctx);
     run_batch_reset(ctx);

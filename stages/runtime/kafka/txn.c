@@ -116,6 +116,44 @@ static bool txn_again(struct mill_ctx *ctx, const char *ev, rd_kafka_error_t *e,
     return true;
 }
 
+/* A producer that meets a topic for the first time asks where its partitions are at its next look
+ * round, up to a second later: the first mail would wait for it, once for each stage. So it is
+ * asked for all outputs now, before the process is ready. Without an answer, the first record
+ * waits. */
+static void txn_know_topics(struct mill_ctx *ctx)
+{
+    const struct mill_port *out = ctx->spec->out;
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_resp_err_t e;
+    size_t n = 0;
+
+    for (size_t i = 0; out && out[i].name; i++)
+        ctx->known[n++] = rd_kafka_topic_new(ctx->producer, mill_out_topic(ctx, i), NULL);
+    if (ctx->rc.failures_topic && *ctx->rc.failures_topic)
+        ctx->known[n++] = rd_kafka_topic_new(ctx->producer, ctx->rc.failures_topic, NULL);
+    if (!n)
+        return;
+    e = rd_kafka_metadata(ctx->producer, 0, NULL, &md,
+                          CALL_MS); /* of those that it knows by name */
+    if (e)
+        mill_log(MILL_INFO, "outputs_unknown", MILL_KV(MILL_KS("code", rd_kafka_err2name(e))), "%s",
+                 rd_kafka_err2str(e));
+    else
+        rd_kafka_metadata_destroy(md);
+}
+
+void run_txn_end(struct mill_ctx *ctx)
+{
+    for (size_t i = 0; i < sizeof ctx->known / sizeof *ctx->known; i++) {
+        if (ctx->known[i])
+            rd_kafka_topic_destroy(ctx->known[i]);
+        ctx->known[i] = NULL;
+    }
+    if (ctx->producer)
+        rd_kafka_destroy(ctx->producer);
+    ctx->producer = NULL;
+}
+
 enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err)
 {
     rd_kafka_error_t *e = NULL;
@@ -133,6 +171,7 @@ enum mill_code run_txn_init(struct mill_ctx *ctx, struct mill_err *err)
         if (!run_backoff(ctx, &wait_ms))
             return mill_fail(err, MILL_E_STATE, "init_transactions", "stopped while waiting");
     }
+    txn_know_topics(ctx);
     run_away(ctx, NULL);
     return MILL_OK;
 }
@@ -149,8 +188,7 @@ static bool txn_renew(struct mill_ctx *ctx, const rd_kafka_error_t *why)
         mill_rd_code(rd_kafka_error_code(why)) == MILL_E_AUTH)
         return false;
     txn_say(MILL_WARN, "txn_renew", why);
-    rd_kafka_destroy(ctx->producer); /* first: it reads from the batch */
-    ctx->producer = NULL;
+    run_txn_end(ctx); /* first: it reads from the batch */
     ctx->txn_open = false;
     ctx->produced = ctx->refused = 0;
     if (!run_txn_init(ctx, &err))
