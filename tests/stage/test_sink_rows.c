@@ -361,6 +361,95 @@ static void test_layout(void **state)
     }
 }
 
+/** Rows of two days in one range: each in its own day's object, under the range's one name. */
+static void test_late_rows(void **state)
+{
+    static const char schema[] =
+        "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"id\",\"type\":\"string\"},"
+        "{\"name\":\"at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}}]}";
+    static const struct mill_str bodies[] = {{"\0\0\0\0\1\2a\200\232\235\250\1", 12},
+                                             {"\0\0\0\0\1\2a\2", 8}}; /* 3rd January; the 1st */
+    struct mill_ctx *ctx =
+        fake_new(sink_spec, "--s3-bucket=lake", "--roll-rows=3", "--event-time=t:at", NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    fake_lake.schemas[V1 - 1] = schema;
+    assert_int_equal(sink_assign(ctx, "t", 0, 100, &from, &err), MILL_DONE);
+    for (int64_t i = 0; i < 3; i++) {
+        struct mill_record in = record_at("t", i);
+        in.timestamp_us = INT64_C(1000000) * 86400 * 2;
+        in.raw = bodies[i % 2];
+        assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    }
+    assert_int_equal(fake_lake.n, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct fake_object *o = &fake_lake.objects[i];
+        bool late = strstr(o->key, "dt=1970-01-01/t+" TOPIC_ID "+0+0-3.parquet") != NULL;
+        assert_true(late || strstr(o->key, "dt=1970-01-03/t+" TOPIC_ID "+0+0-3.parquet"));
+        assert_string_equal(fake_footer(o, "sendmill.rows"), late ? "1" : "2");
+    }
+    fake_free(ctx);
+}
+
+/** A range ends at so many bytes of rows, and at 4 MiB of records to be said as failures, which
+ *  have to fit into one transaction. */
+static void test_rolls_by_bytes(void **state)
+{
+    enum { ROLL_BYTES = 2, DAMAGED = 100 << 10 };
+    char *damaged = calloc(1, DAMAGED);
+    struct mill_err err = {0};
+    struct mill_ctx *ctx;
+    int64_t from, n = 0;
+    (void)state;
+
+    ctx = fake_new(sink_spec, "--s3-bucket=lake", "--roll-bytes=4KiB", "--flush=1h", NULL);
+    assert_int_equal(sink_assign(ctx, "t", 0, 300, &from, &err), MILL_DONE);
+    sink_feed(ctx, "t", 0, 300);
+    assert_true(fake_metric(ctx, 3, ROLL_BYTES) >= 2);
+    fake_free(ctx);
+    sink_setup(NULL);
+    ctx = fake_new(sink_spec, "--s3-bucket=lake", "--flush=1h", NULL);
+    assert_non_null(damaged);
+    assert_int_equal(sink_assign(ctx, "t", 0, 300, &from, &err), MILL_DONE);
+    for (; n < 60 && !fake_metric(ctx, 3, ROLL_BYTES); n++) {
+        struct mill_record in = record_at("t", n);
+        in.raw = (struct mill_str){damaged, DAMAGED};
+        damaged[0] = 1; /* no frame */
+        assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    }
+    assert_in_range(n * DAMAGED, 4 << 20, (4 << 20) + DAMAGED);
+    assert_int_equal(fake_lake.n_failures, n);
+    fake_free(ctx);
+    free(damaged);
+}
+
+/** At the memory's limit the largest range ends, not the one that happens to get a record. */
+static void test_largest_first(void **state)
+{
+    struct mill_ctx *ctx =
+        fake_new(sink_spec, "--s3-bucket=lake", "--memory=100KiB", "--flush=1h", NULL);
+    struct mill_err err = {0};
+    int64_t from, n = 400;
+    (void)state;
+
+    for (size_t k = 0; k < 3; k++)
+        assert_int_equal(sink_assign(ctx, (const char *[]){"t", "u", "v"}[k], 0, 9000, &from, &err),
+                         MILL_DONE);
+    sink_feed(ctx, "t", 0, 50);
+    sink_feed(ctx, "u", 0, n);
+    assert_int_equal(fake_metric(ctx, 3, 3), 0);
+    for (int64_t i = 0; i < 2 * n && !fake_metric(ctx, 3, 3); i++) {
+        sink_feed(ctx, "t", 50 + i / 4, 50 + i / 4 + 1);
+        sink_feed(ctx, "v", i / 4, i / 4 + 1);
+    }
+    assert_int_equal(fake_metric(ctx, 3, 3), 1);
+    for (size_t i = 0; i < fake_lake.n; i++)
+        assert_non_null(strstr(fake_lake.objects[i].key, "=u/"));
+    fake_free(ctx);
+}
+
 static void test_bad_options(void **state)
 {
     static const char *const options[] = {"--columns=mail.requests:a=burn", "--meta-columns=_time",
@@ -385,11 +474,24 @@ static void test_bad_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_versions_share_a_file), T(test_clash_starts_a_file), T(test_unreadable_schemas),
-        T(test_refused_at_start),      T(test_failure_records),     T(test_late_schema),
-        T(test_schema_after_reject),   T(test_redo_reads_no_more),  T(test_raw_topic),
-        T(test_registry_outage),       T(test_flush_by_clock),      T(test_memory),
-        T(test_memory_in_outage),      T(test_bad_options),         T(test_layout),
+        T(test_versions_share_a_file),
+        T(test_clash_starts_a_file),
+        T(test_unreadable_schemas),
+        T(test_refused_at_start),
+        T(test_failure_records),
+        T(test_late_schema),
+        T(test_schema_after_reject),
+        T(test_redo_reads_no_more),
+        T(test_raw_topic),
+        T(test_registry_outage),
+        T(test_flush_by_clock),
+        T(test_memory),
+        T(test_memory_in_outage),
+        T(test_bad_options),
+        T(test_layout),
+        T(test_late_rows),
+        T(test_rolls_by_bytes),
+        T(test_largest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

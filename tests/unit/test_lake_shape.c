@@ -58,7 +58,9 @@ static enum mill_code grow(struct mill_shape **shape, const char *fields, struct
 
 #define F(name, type) "{\"name\":\"" name "\",\"type\":" type "}"
 #define REC(name, f)  "{\"type\":\"record\",\"name\":\"" name "\",\"fields\":[" f "]}"
-#define LOG(type, l)  "{\"type\":\"" type "\",\"logicalType\":\"" l "\"}"
+#define FIXED(n, l)                                                                                \
+    "{\"type\":\"fixed\",\"name\":\"F" n "\",\"size\":" n ",\"logicalType\":\"" l "\""
+#define LOG(type, l) "{\"type\":\"" type "\",\"logicalType\":\"" l "\"}"
 
 static const struct {
     const char *first, *second; /**< fields; second NULL = one schema only */
@@ -100,6 +102,21 @@ static const struct {
      NULL},
     {F("a", LOG("int", "date")) "," F("b", LOG("long", "local-timestamp-nanos")), NULL,
      "a:date b:ts3", NULL},
+    {F("a", LOG("int", "time-millis")) "," F("b", LOG("long", "time-micros")), NULL,
+     "a:time1 b:time2", NULL},
+    {F("a", LOG("long", "timestamp-millis")) "," F("b", LOG("long", "timestamp-nanos")), NULL,
+     "a:ts1z b:ts3z", NULL},
+    {F("a", LOG("long", "local-timestamp-millis")) "," F("b",
+                                                         LOG("long", "local-timestamp-micros")),
+     NULL, "a:ts1 b:ts2", NULL},
+    {F("a", LOG("string", "uuid")) "," F("b", FIXED("16", "uuid") "}"), NULL, "a:utf8 b:utf8",
+     NULL},
+    {F("a", FIXED("12", "duration") "}") "," F(
+         "b", FIXED("9", "decimal") ",\"precision\":20,\"scale\":2}"),
+     NULL, "a:fix/12 b:dec20,2/16", NULL},
+    /* A default is the reader's: rows of who did not write the field are null there. */
+    {F("a", "\"int\""), F("a", "\"int\",\"default\":3") "," F("b", "\"int\",\"default\":7"),
+     "a:i32 b:i32?", NULL},
     {F("a", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":77}"), NULL, "a:bin",
      NULL}, /* wider than Arrow's widest */
     {F("a", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":39,\"scale\":1}"), NULL,
