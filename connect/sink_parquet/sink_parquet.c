@@ -264,24 +264,34 @@ static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
     return s->held > s->budget ? sink_shrink(ctx, err) : MILL_DONE;
 }
 
+/** A redo ends where its plan does, by position: what stood there may be compacted away.
+ *  @param at the log has no record of the range below this that the sink has not had */
+static enum mill_verdict sink_redo_end(struct mill_ctx *ctx, struct sink_part *p, int64_t at,
+                                       struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+
+    if (p->state != SINK_OPEN || !p->redo || at < p->plan.end)
+        return MILL_DONE;
+    if (!p->rows && !conf->accept_gaps) {
+        mill_fail(err, MILL_E_STATE, "plan", "%s/%d: no record of [%lld,%lld) is left",
+                  p->topic->name, (int)p->partition, (long long)p->start, (long long)p->plan.end);
+        return MILL_STOP;
+    }
+    if (!p->rows)
+        sink_part_reset(mill_state(ctx), p, p->plan.end);
+    sink_roll(ctx, p, SINK_ROLL_REDO);
+    return MILL_DONE;
+}
+
 /** Is the partition able to take this record now? DONE = yes, LATER, STOP. */
 static enum mill_verdict sink_may_take(struct mill_ctx *ctx, struct sink_part *p,
                                        const struct mill_record *in, struct mill_err *err)
 {
-    const struct sink_conf *conf = mill_conf(ctx);
     struct sink *s = mill_state(ctx);
 
-    /* What stood before a redo's end may be compacted away: the first record behind it ends it. */
-    if (p->state == SINK_OPEN && p->redo && in->offset >= p->plan.end) {
-        if (!p->rows && !conf->accept_gaps) {
-            mill_fail(err, MILL_E_STATE, "plan", "%s/%d: no record of [%lld,%lld) is left",
-                      in->topic, (int)in->partition, (long long)p->start, (long long)p->plan.end);
-            return MILL_STOP;
-        }
-        if (!p->rows)
-            sink_part_reset(s, p, p->plan.end);
-        sink_roll(ctx, p, SINK_ROLL_REDO);
-    }
+    if (sink_redo_end(ctx, p, in->offset, err) != MILL_DONE)
+        return MILL_STOP;
     if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
         return MILL_STOP;
     if (p->state != SINK_OPEN)
@@ -326,11 +336,9 @@ static enum mill_verdict sink_on_record(struct mill_ctx *ctx, const struct mill_
 }
 
 /** A range that is empty: say how far the log is, too, once it has gone on without records. */
-static void sink_idle(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
+static void sink_idle(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err)
 {
-    int64_t to = mill_sink_read_to(ctx, p->topic->name, p->partition);
-
-    if (to > p->next)
+    if (p->state == SINK_OPEN && !p->rows && !p->redo && to > p->next)
         sink_seen(ctx, p, to, err);
 }
 
@@ -345,13 +353,15 @@ static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct 
     (void)wait_ms;
     for (size_t i = 0; i < s->n_parts && !sink_backing_off(s); i++) {
         struct sink_part *p = s->parts[i];
+        int64_t to = mill_sink_read_to(ctx, p->topic->name, p->partition);
 
+        if (sink_redo_end(ctx, p, to, err) != MILL_DONE)
+            return MILL_STOP;
         if (p->state == SINK_OPEN && p->rows && !p->redo &&
             (drain || mill_tick_ms() - p->opened_ms >= (int64_t)conf->flush_ms))
             sink_roll(ctx, p, drain ? SINK_ROLL_DRAIN : SINK_ROLL_TIME);
-        if (p->state == SINK_OPEN && !p->rows && !p->redo)
-            sink_idle(ctx, p, err);
-        else if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
+        sink_idle(ctx, p, to, err);
+        if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
             return MILL_STOP;
         if (mill_tick_ms() - began > s->turn_ms)
             break;

@@ -338,6 +338,33 @@ static void test_redo_of_nothing(void **state)
     fake_free(ctx);
 }
 
+/** The end of the range is compacted away and nothing follows: the log's end, read, tells. */
+static void test_redo_ends_by_position(void **state)
+{
+    (void)state;
+    for (int accept = 0; accept < 2; accept++)
+        for (int64_t left = 0; left < 7; left += 6) {
+            struct mill_ctx *ctx;
+            struct mill_err err = {0};
+            int64_t from;
+
+            sink_setup(NULL);
+            fake_lake.die_at = 2;
+            sink_live("t", 7);
+            fake_lake.dead = false;
+            fake_lake.die_at = 0;
+            ctx = sink_start(accept ? "--accept-gaps=yes" : NULL);
+            assert_int_equal(sink_assign(ctx, "t", 0, 7, &from, &err), MILL_DONE);
+            sink_feed(ctx, "t", 0, left);
+            assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE); /* there may be more */
+            fake_lake.read_to = 8;
+            assert_int_equal(sink_spec->on_poll(ctx, 0, &err), accept ? MILL_DONE : MILL_STOP);
+            assert_int_equal(fake_lake.offset, accept ? 7 : 0);
+            assert_int_equal(fake_lake.n > 0, accept && left > 0);
+            fake_free(ctx);
+        }
+}
+
 /** Behind the last record stands the marker of its transaction. Retention may take it before
  * another record comes: no gap, and the next range begins where the last one ended. */
 static void test_markers_expire(void **state)
@@ -452,6 +479,7 @@ int main(void)
         T(test_redo_never_thinner),
         T(test_redo_over_gap),
         T(test_redo_of_nothing),
+        T(test_redo_ends_by_position),
         T(test_markers_expire),
         T(test_assign),
     };
