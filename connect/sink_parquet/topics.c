@@ -44,13 +44,14 @@ enum mill_code sink_lists_check(const struct sink_conf *conf, struct mill_err *e
  *  hashes is in it by a hash of its own. */
 static bool topic_policy(struct sink_topic *t)
 {
-    static const char *const guards[] = {"keep", "drop", "hash", "mask"};
+    /* With the version of what a rule reaches, so that no redo does otherwise than its author. */
+    static const char *const guards[] = {"keep", "drop", "hash 2", "mask 2"};
     struct mill_str parts[2 * TOPIC_RULES_MAX + 8];
     unsigned char digest[MILL_SHA256_BYTES], key[MILL_SHA256_BYTES];
     char mask[2] = {(char)('A' + (t->meta_mask & 31)), '\0'}, hex[2 * MILL_SHA256_BYTES + 1];
     size_t n = 0;
 
-    parts[n++] = MILL_STR("3"); /* of this scheme */
+    parts[n++] = MILL_STR("2"); /* of this scheme */
     parts[n++] = t->columns.time.n ? t->columns.time : MILL_STR("broker time");
     parts[n++] = t->hours ? MILL_STR("dt/hour") : MILL_STR("dt");
     parts[n++] = t->raw ? MILL_STR("raw") : MILL_STR("avro");
