@@ -347,12 +347,15 @@ class Run:
                 s.proc.wait()
 
 
-def keep(lines: list[str], command: str) -> None:
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], text=True,
-                            capture_output=True, check=False).stdout.strip()
+def commit() -> str:
+    return subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], text=True,
+                          capture_output=True, check=False).stdout.strip()
+
+
+def keep(lines: list[str], command: str, built: str) -> None:
     (HERE / "RESULTS.md").write_text(
         "# The lake's faults: the last long run\n\n"
-        f"`{command}` at {commit}, {time.strftime('%Y-%m-%d', time.gmtime())}, "
+        f"`{command}` at {built}, {time.strftime('%Y-%m-%d', time.gmtime())}, "
         f"{os.cpu_count()} processors, optimised build with fault points:\n\n"
         f"**{lines[-1]}**\n\n" + "\n".join(lines[:-1]) + "\n")
 
@@ -360,7 +363,7 @@ def keep(lines: list[str], command: str) -> None:
 def main() -> int:
     args = arguments()
     seed = int(os.environ.get("MILL_SEED", "1"))
-    run, lines, ok = Run(args, seed), [], False
+    run, lines, ok, built = Run(args, seed), [], False, commit()
     try:
         run.up()
         run.harm()
@@ -372,8 +375,7 @@ def main() -> int:
         ok = ok and not run.bad
         print("\n".join(lines), flush=True)
         if args.keep:
-            keep(lines, f"MILL_SEED={seed} tests/run lake {args.n}"
-                 + f" --rows {args.rows}")
+            keep(lines, f"MILL_SEED={seed} tests/run lake {args.n} --rows {args.rows}", built)
     finally:
         if hasattr(run, "supervisor"):
             run.down()
