@@ -52,9 +52,9 @@ bool http_request(int fd, const char *method, const char *path, const char *head
     return ok && http_send(fd, body);
 }
 
-void http_read(int fd, struct http_answer *a)
+static void read_head(int fd, struct http_answer *a)
 {
-    char *end = NULL, length[32];
+    char *end = NULL;
     size_t n = 0;
 
     *a = (struct http_answer){.body = calloc(1, 1)};
@@ -70,18 +70,30 @@ void http_read(int fd, struct http_answer *a)
         return;
     if (a->status == 100) { /* the real answer follows */
         free(a->body);
-        http_read(fd, a);
-        return;
+        read_head(fd, a);
     }
+}
+
+static void read_body(int fd, struct http_answer *a)
+{
+    char length[32];
+
     a->body_n = strtoul(http_header(a, "Content-Length", length, sizeof length), NULL, 10);
     free(a->body);
     a->body = calloc(1, a->body_n + 1);
-    for (n = 0; a->body && n < a->body_n;) {
+    for (size_t n = 0; a->body && n < a->body_n;) {
         ssize_t got = recv(fd, a->body + n, a->body_n - n, 0);
         if (got <= 0)
             break;
         n += (size_t)got;
     }
+}
+
+void http_read(int fd, struct http_answer *a)
+{
+    read_head(fd, a);
+    if (a->status)
+        read_body(fd, a);
 }
 
 void http_ask(uint16_t port, const char *method, const char *path, const char *headers,
@@ -93,7 +105,10 @@ void http_ask(uint16_t port, const char *method, const char *path, const char *h
     if (fd < 0)
         return;
     (void)http_request(fd, method, path, headers, body);
-    http_read(fd, a);
+    if (strcmp(method, "HEAD") != 0)
+        http_read(fd, a);
+    else
+        read_head(fd, a); /* it tells the length of a body that does not come */
     close(fd);
 }
 
