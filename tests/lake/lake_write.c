@@ -2,7 +2,8 @@
  *   lake_write OUT META DROP SCHEMA… < records
  * META: metadata columns, DROP: dotted paths (both separated by commas, may be empty). A record on
  * stdin: 4 bytes number of its schema, 4 bytes length (both little-endian), body. Prints one line
- * per refused record: its number and the reason. The key is the record's number as text. */
+ * per refused record: its number and the reason. The key is the record's number as text.
+ * LAKE_GROUP_ROWS and LAKE_GROUP_BYTES: a row group's limits, where others than the sink's. */
 #include "lake/file.h"
 #include "lake/fill.h"
 
@@ -67,6 +68,14 @@ static size_t list(char *text, struct mill_str *out, size_t max)
     return n;
 }
 
+static int64_t limit(const char *name)
+{
+    const char *text = getenv(name);
+    int64_t v = 0;
+
+    return text && mill_str_i64(mill_str(text), &v) ? v : 0;
+}
+
 static int rows(struct writer *w, struct mill_err *err)
 {
     unsigned char head[8];
@@ -113,7 +122,9 @@ static int finish(struct writer *w, const char *path, struct mill_err *err)
 int main(int argc, char **argv)
 {
     struct writer w = {.n = 0};
-    struct mill_lake_conf conf = {.batch_bytes = 64 << 10};
+    struct mill_lake_conf conf = {.batch_bytes = 64 << 10,
+                                  .row_group_rows = limit("LAKE_GROUP_ROWS"),
+                                  .row_group_bytes = limit("LAKE_GROUP_BYTES")};
     struct mill_str meta[MILL_META_COUNT], drop[16];
     struct mill_policy_rule rules[16];
     struct mill_err err = {0};

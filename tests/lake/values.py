@@ -5,6 +5,7 @@ import datetime as dt
 import decimal
 import io
 import json
+import os
 import random
 import struct
 import subprocess
@@ -24,7 +25,7 @@ LAKE_WRITE = sys.argv[1]
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 
 
-def run(schemas, records, meta="", drop=""):
+def run(schemas, records, meta="", drop="", **env):
     """records: (schema number, value or bytes) → (pyarrow table, file, refusal lines)"""
     tmp = Path(tempfile.mkdtemp(dir=TMP.name))
     paths = []
@@ -32,16 +33,17 @@ def run(schemas, records, meta="", drop=""):
         paths.append(tmp / f"{i}.avsc")
         paths[-1].write_text(json.dumps(s))
     parsed = [fastavro.parse_schema(json.loads(json.dumps(s))) for s in schemas]
-    data = b""
+    data = []
     for number, value in records:
         body = value
         if not isinstance(value, bytes):
             out = io.BytesIO()
             fastavro.schemaless_writer(out, parsed[number], value)
             body = out.getvalue()
-        data += struct.pack("<II", number, len(body)) + body
+        data.append(struct.pack("<II", number, len(body)) + body)
     out = tmp / "out.parquet"
-    p = subprocess.run([LAKE_WRITE, out, meta, drop, *paths], input=data, capture_output=True)
+    p = subprocess.run([LAKE_WRITE, out, meta, drop, *paths], input=b"".join(data), capture_output=True,
+                       env={**os.environ, **env})
     if p.returncode:
         raise SystemExit(f"lake_write: {p.returncode}: {p.stderr.decode()}")
     return pq.read_table(out), out, p.stdout.decode().splitlines()
@@ -182,6 +184,88 @@ def footer(path):
     check("statistics", col.is_stats_set and col.has_column_index and col.has_offset_index, True)
 
 
+def thrift(b, at):
+    """A struct in Thrift's compact form, of the types that page headers have: ({field: value}, end)"""
+    def varint():
+        nonlocal at
+        n = shift = 0
+        while True:
+            n |= (b[at] & 127) << shift
+            at, shift = at + 1, shift + 7
+            if b[at - 1] < 128:
+                return n
+    out, field = {}, 0
+    while b[at]:
+        kind, step = b[at] & 15, b[at] >> 4
+        at += 1
+        field = field + step if step else (lambda z: z >> 1 ^ -(z & 1))(varint())
+        if kind in (1, 2):
+            out[field] = kind == 1
+        elif kind in (4, 5, 6):
+            out[field] = (lambda z: z >> 1 ^ -(z & 1))(varint())
+        elif kind == 8:
+            n = varint()
+            out[field], at = b[at:at + n], at + n
+        elif kind == 12:
+            out[field], at = thrift(b, at)
+        else:
+            raise SystemExit(f"page header: type {kind}")
+    return out, at + 1
+
+
+def pages(path, column):
+    """(rows, bytes before compression) of each data page of a flat column."""
+    b, out = path.read_bytes(), []
+    meta = pq.ParquetFile(path).metadata
+    for g in range(meta.num_row_groups):
+        c = meta.row_group(g).column(meta.schema.names.index(column))
+        at = c.dictionary_page_offset or c.data_page_offset
+        end = at + c.total_compressed_size
+        while at < end:
+            head, at = thrift(b, at)
+            at += head[3]
+            data = head.get(5) or head.get(8)
+            if data:
+                out.append((data[1], head[2]))
+    return out
+
+
+def writer():
+    """How files are written, as far as readers gain by it: pages, row groups, bloom filters."""
+    r = random.Random(SEED)
+    schema = {"type": "record", "name": "W", "fields": [
+        {"name": "message_id", "type": "string"}, {"name": "n", "type": "long"},
+        {"name": "text", "type": "string"}, {"name": "request_id", "type": "string"},
+        {"name": "provider_id", "type": ["null", "string"]}]}
+    rows = [(0, {"message_id": f"m{i}", "n": r.getrandbits(60), "text": r.randbytes(60).hex(),
+                 "request_id": f"q{i}", "provider_id": f"p{i}"}) for i in range(45000)]
+    _, path, _ = run([schema], rows)
+    for column in ("n", "text"):
+        of = pages(path, column)
+        check(f"rows in the pages of {column}", sum(n for n, _ in of), len(rows))
+        check(f"a page of {column} over 20,000 rows", [p for p in of if p[0] > 20000], [])
+        check(f"a page of {column} over 1 MiB", [p for p in of if p[1] > (1 << 20) + (64 << 10)], [])
+    check("pages of n", len(pages(path, "n")) >= 3, True)
+    check("pages of text", max(size for _, size in pages(path, "text")) > 1 << 19, True)
+    col = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    check("dictionary", "RLE_DICTIONARY" in pq.ParquetFile(run(
+        [schema], [(0, {**rows[0][1], "text": "same"})] * 99)[1]).metadata.row_group(0).column(2).encodings, True)
+    check("page index", col.has_column_index and col.has_offset_index, True)
+    con = duckdb.connect()
+    blooms = con.execute(f"select path_in_schema from parquet_metadata('{path}') "
+                         "where bloom_filter_offset is not null order by 1").fetchall()
+    check("bloom filters", blooms, [("message_id",), ("provider_id",), ("request_id",)])
+    for value, out in (("m7", False), ("no such id", True)):
+        check(f"bloom filter excludes {value}", con.execute(
+            "select bool_and(bloom_filter_excludes) from parquet_bloom_probe(?, 'message_id', ?)",
+            [str(path), value]).fetchone()[0], out)
+    groups = lambda **env: (lambda m: [m.row_group(g).num_rows for g in range(m.num_row_groups)])(
+        pq.ParquetFile(run([schema], rows, **env)[1]).metadata)
+    check("one row group", groups(), [45000])
+    check("row groups by rows", groups(LAKE_GROUP_ROWS="20000"), [20000, 20000, 5000])
+    check("row groups by bytes", len(groups(LAKE_GROUP_BYTES=str(1 << 20))) >= 3, True)
+
+
 def in_duckdb(path):
     con = duckdb.connect()
     con.execute("set timezone='UTC'")
@@ -286,6 +370,7 @@ def our_schemas():
 
 path = all_types()
 footer(path)
+writer()
 in_duckdb(path)
 versions()
 dropped()

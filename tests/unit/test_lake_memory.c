@@ -177,11 +177,26 @@ static void test_many_files(void **state)
     mill_shape_free(raw);
 }
 
+/** What readers of the lake count on, where nobody asked for something else. */
+static void test_settings(void **state)
+{
+    const struct mill_lake_conf conf = {0};
+    struct mill_pq_options o;
+    (void)state;
+
+    mill_lake_writer(&conf, 0, &o);
+    assert_int_equal(o.zstd_level, 3);
+    assert_int_equal(o.row_group_rows, 1 << 20);
+    assert_in_range(o.row_group_bytes, 1 << 20, 128 << 20);
+    assert_int_equal(o.page_bytes, 1 << 20);
+    assert_int_equal(o.page_rows, 20000);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation),
-                                       cmocka_unit_test(test_lost_rows),
-                                       cmocka_unit_test(test_many_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settings), cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_lost_rows), cmocka_unit_test(test_many_files)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-"""ingest/lifecycle.json is what S3's API takes, and no object goes while a mail may still need it."""
+"""The rules for S3 (ingest/lifecycle.json, connect/compact/lifecycle.json) are what its API takes; no
+attachment goes while a mail may still need it, and no object of the lake goes at all."""
 import json
 import re
 import sys
@@ -19,6 +20,7 @@ except ImportError:
     sys.exit(77)
 
 RULE = json.loads((ROOT / "ingest/lifecycle.json").read_text())
+LAKE = json.loads((ROOT / "connect/compact/lifecycle.json").read_text())
 
 
 class Lifecycle(unittest.TestCase):
@@ -32,7 +34,7 @@ class Lifecycle(unittest.TestCase):
         return report.generate_report() if report.has_errors() else ""
 
     def test_it_is_the_api_s_own_form(self):
-        self.assertEqual(self.report(RULE), "")
+        self.assertEqual((self.report(RULE), self.report(LAKE)), ("", ""))
         broken = json.loads(json.dumps(RULE))
         broken["Rules"][0]["Expiration"] = {"Dayz": 410}
         self.assertIn("Dayz", self.report(broken))
@@ -63,6 +65,10 @@ class Lifecycle(unittest.TestCase):
         prefix = re.search(r"s3-prefix = (\S+)",
                            (ROOT / "deploy/local/conf/ingest.conf.in").read_text())[1]
         self.assertEqual(RULE["Rules"][0]["Filter"]["Prefix"], prefix)
+
+    def test_the_lake_s_removes_parts_of_uploads_alone(self):
+        self.assertEqual({key for rule in LAKE["Rules"] for key in rule},
+                         {"ID", "Status", "Filter", "AbortIncompleteMultipartUpload"})
 
 
 if __name__ == "__main__":
