@@ -225,20 +225,27 @@ static size_t request_shared_bytes(const struct mill_request *r)
     return n;
 }
 
+uint64_t mill_attachments_bytes(struct mill_attachments v)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        const struct mill_attachment *a = &v.v[i];
+        uint64_t n = a->content.n;
+        if (a->ref && a->ref->bytes > 0)
+            n = (uint64_t)a->ref->bytes;
+        bytes += n > MILL_MAIL_BYTES_MAX ? MILL_MAIL_BYTES_MAX : (n + 2) / 3 * 4;
+    }
+    return bytes;
+}
+
 /** What the provider will carry: texts as they are, attachments as base64. */
 static void request_mail_size(const struct rules_walk *w)
 {
     const struct mill_request *r = w->request;
     uint64_t bytes = r->text.n + r->html.n + r->template_data.n;
 
-    for (size_t i = 0; i < r->attachments.n; i++) {
-        const struct mill_attachment *a = &r->attachments.v[i];
-        uint64_t n = a->content.n;
-        if (a->ref && a->ref->bytes > 0)
-            n = (uint64_t)a->ref->bytes;
-        bytes += n > MILL_MAIL_BYTES_MAX ? MILL_MAIL_BYTES_MAX : (n + 2) / 3 * 4;
-    }
-    if (bytes < MILL_MAIL_BYTES_MAX)
+    if (bytes + mill_attachments_bytes(r->attachments) < MILL_MAIL_BYTES_MAX)
         return;
     mill_faults_add(w->out, NULL, "the mail with its attachments is not below 30 MB");
     w->out->too_large = true;

@@ -32,6 +32,8 @@ struct mill_rules {
     int64_t now_us;         /**< µs since 1970; the request's accepted_at counts where it is set */
 };
 
+/** @brief Bytes of the attachments in a mail, which carries them as base64 (without line ends). */
+uint64_t mill_attachments_bytes(struct mill_attachments v);
 /** @brief Add to `out` every field of r that breaks a rule. @param out initialised by the caller */
 void mill_request_check(const struct mill_request *r, const struct mill_rules *rules,
                         struct mill_faults *out);

@@ -21,6 +21,7 @@ enum send_plan {
     SEND_CONFLICT,     /**< same id, other content, and the first may have gone out */
     SEND_EXPIRED,      /**< older than the ledger can vouch for, or than the request allows */
     SEND_EARLY,        /**< send_at is still to come */
+    SEND_OVERSIZE,     /**< no provider that it may go to takes a mail of its size */
     SEND_WAIT,         /**< no provider may be called now; job.choice says till when */
     SEND_CANCELLED,    /**< its tenant does not want it any more */
     SEND_HALTED,       /**< a category of its is paused */

@@ -95,8 +95,8 @@ static int64_t round_ms(struct mill_ctx *ctx, const struct send_job *job)
         return -1; /* S3 may be away for long: backoff, and an end of it, as deadletter has them */
     if (!job->called)
         return SEND_ASIDE_MS;
-    return send_routes_failover(&st->routes, job->msg->tenant, job->route->provider, job->attempt,
-                                mill_tick_ms())
+    return send_routes_failover(&st->routes, job->msg->tenant, send_mail_bytes(job->msg),
+                                job->route->provider, job->attempt, mill_tick_ms())
                ? 0
                : -1;
 }
@@ -223,6 +223,9 @@ enum mill_verdict send_conclude_uncalled(struct mill_ctx *ctx, struct send_job *
     case SEND_EXPIRED:
         return refuse(ctx, job, MILL_STATE_EXPIRED, "expired",
                       "too old to be sent, or past its expires_at", err);
+    case SEND_OVERSIZE:
+        return refuse(ctx, job, MILL_STATE_FAILED, "permanent",
+                      "no provider takes a mail of this size; none was called", err);
     case SEND_BUSY:
         mill_fail(err, MILL_E_STATE, "message_id", "a call for the same message is on its way");
         return MILL_RETRY;

@@ -7,6 +7,7 @@
  * the next attempt number, one for good only with other content or as somebody has redriven it.
  */
 #include "base/clock.h"
+#include "mail/request_rules.h"
 #include "send/send.h"
 #include "timer.h"
 
@@ -53,6 +54,11 @@ static void plan_again(struct send_job *job, struct send_state *st, struct send_
     job->route = send_routes_find(&st->routes, deed->provider);
 }
 
+uint64_t send_mail_bytes(const struct mill_message *m)
+{
+    return m->text.n + m->html.n + m->template_data.n + mill_attachments_bytes(m->attachments);
+}
+
 static enum mill_code plan_call(struct send_state *st, struct send_job *job, struct mill_err *err)
 {
     const struct mill_ledger_view *view = &job->view;
@@ -63,11 +69,12 @@ static enum mill_code plan_call(struct send_state *st, struct send_job *job, str
         job->choice.probe =
             send_health_take(&job->route->health, &job->route->conf, mill_tick_ms());
     } else {
-        job->choice = send_routes_take(&st->routes, job->msg->tenant, refused, mill_tick_ms());
+        job->choice = send_routes_take(&st->routes, job->msg->tenant, send_mail_bytes(job->msg),
+                                       refused, mill_tick_ms());
         job->route = job->choice.route;
     }
     if (!job->route) {
-        job->plan = SEND_WAIT;
+        job->plan = job->choice.never ? SEND_OVERSIZE : SEND_WAIT;
         return MILL_OK;
     }
     job->attempt = view->attempts + 1;

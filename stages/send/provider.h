@@ -138,6 +138,7 @@ struct mill_provider {
     enum mill_idem idem;
     uint32_t idem_window_s;
     uint32_t max_recipients; /**< of one call */
+    uint64_t max_bytes;      /**< of a mail, its attachments as base64; 0 = as the rules let pass */
     bool schedules; /**< has a send_at of its own (not used: it cannot be cancelled late) */
     const struct mill_opt *opts; /**< ends with {0}; offsets into its account */
 

@@ -175,9 +175,14 @@ static int64_t route_ready(const struct send_route *r, int64_t now_ms)
     return send_health_ready(&r->health, &r->conf, now_ms);
 }
 
+static bool route_takes(const struct send_route *r, uint64_t bytes)
+{
+    return !r->provider->max_bytes || bytes <= r->provider->max_bytes;
+}
+
 /** Smooth weighted round-robin: each gains its weight, the richest pays for all. */
-static struct send_route *order_pick(struct send_order *o, const struct mill_provider *avoid,
-                                     int64_t now_ms)
+static struct send_route *order_pick(struct send_order *o, uint64_t bytes,
+                                     const struct mill_provider *avoid, int64_t now_ms)
 {
     struct send_pick *best = NULL;
     int64_t total = 0;
@@ -185,7 +190,8 @@ static struct send_route *order_pick(struct send_order *o, const struct mill_pro
     for (size_t i = 0; i < o->n; i++) {
         struct send_pick *p = &o->picks[i];
 
-        if (!p->weight || p->route->provider == avoid || route_ready(p->route, now_ms) > now_ms)
+        if (!p->weight || p->route->provider == avoid || !route_takes(p->route, bytes) ||
+            route_ready(p->route, now_ms) > now_ms)
             continue;
         p->turn += p->weight;
         total += p->weight;
@@ -197,20 +203,22 @@ static struct send_route *order_pick(struct send_order *o, const struct mill_pro
     }
     for (size_t i = 0; i < o->n; i++) {
         struct send_route *r = o->picks[i].route;
-        if (!o->picks[i].weight && r->provider != avoid && route_ready(r, now_ms) <= now_ms)
+        if (!o->picks[i].weight && r->provider != avoid && route_takes(r, bytes) &&
+            route_ready(r, now_ms) <= now_ms)
             return r;
     }
     return NULL;
 }
 
-/** Nobody may be called now: who is the first that will be? */
-static struct send_route *order_first(const struct send_order *o, int64_t now_ms)
+/** Nobody may be called now: who is the first that will be? NULL: nobody takes so large a mail. */
+static struct send_route *order_first(const struct send_order *o, uint64_t bytes, int64_t now_ms)
 {
     struct send_route *first = NULL;
 
     for (size_t i = 0; i < o->n; i++) {
         struct send_route *r = o->picks[i].route;
-        if (!first || route_ready(r, now_ms) < route_ready(first, now_ms))
+        if (route_takes(r, bytes) &&
+            (!first || route_ready(r, now_ms) < route_ready(first, now_ms)))
             first = r;
     }
     return first;
@@ -225,17 +233,20 @@ int64_t send_routes_ready(const struct send_routes *rs, int64_t now_ms)
     return first == INT64_MAX ? now_ms + PROBE_MS : first;
 }
 
-struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tenant,
+struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tenant, uint64_t bytes,
                                     const struct mill_provider *avoid, int64_t now_ms)
 {
     struct send_order *o = routes_of(rs, tenant);
-    struct send_choice out = {.route = order_pick(o, avoid, now_ms)};
+    struct send_choice out = {.route = order_pick(o, bytes, avoid, now_ms)};
     struct send_route *first = NULL;
 
     if (!out.route && avoid)
-        out.route = order_pick(o, NULL, now_ms);
+        out.route = order_pick(o, bytes, NULL, now_ms);
     if (!out.route) {
-        first = order_first(o, now_ms);
+        first = order_first(o, bytes, now_ms);
+        out.never = !first;
+        if (!first)
+            return out;
         out.until_ms = route_ready(first, now_ms);
         out.others = send_routes_ready(rs, now_ms) <= now_ms;
         if (!out.others && send_health_paced(&first->health, now_ms) &&
@@ -251,15 +262,16 @@ struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tena
     return out;
 }
 
-bool send_routes_failover(struct send_routes *rs, struct mill_str tenant,
+bool send_routes_failover(struct send_routes *rs, struct mill_str tenant, uint64_t bytes,
                           const struct mill_provider *refused, int64_t attempt, int64_t now_ms)
 {
     const struct send_order *o = routes_of(rs, tenant);
     bool ready = false;
 
     for (size_t i = 0; i < o->n; i++)
-        ready = ready || (o->picks[i].route->provider != refused &&
-                          route_ready(o->picks[i].route, now_ms) <= now_ms);
+        ready = ready ||
+                (o->picks[i].route->provider != refused && route_takes(o->picks[i].route, bytes) &&
+                 route_ready(o->picks[i].route, now_ms) <= now_ms);
     return ready && attempt < (int64_t)o->n;
 }
 

@@ -70,6 +70,7 @@ struct send_choice {
     struct send_route *route; /**< NULL = none now */
     bool probe;
     int64_t start_ms; /**< tick before which it is not to be called; 0 = now */
+    bool never;       /**< route NULL: none of its order takes a mail of that size */
     int64_t until_ms; /**< route NULL: tick when one of its order may be ready */
     bool others;      /**< route NULL: a message with another order could go now */
 };
@@ -82,13 +83,14 @@ enum mill_code send_routes_open(struct send_routes *rs, const struct send_routes
 /** @brief NULL-safe, idempotent. */
 void send_routes_close(struct send_routes *rs);
 /** @brief Choose a route for a message and take its token.
+ *  @param bytes of the mail, its attachments as base64
  *  @param avoid refused this message last time; NULL = none */
-struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tenant,
+struct send_choice send_routes_take(struct send_routes *rs, struct mill_str tenant, uint64_t bytes,
                                     const struct mill_provider *avoid,
                                     int64_t now_ms) MILL_NODISCARD;
 /** @brief A message that this provider has provably not taken: would another of its order take it
  *  now, and is it no more than its first round? @param attempt of the refused call */
-bool send_routes_failover(struct send_routes *rs, struct mill_str tenant,
+bool send_routes_failover(struct send_routes *rs, struct mill_str tenant, uint64_t bytes,
                           const struct mill_provider *refused, int64_t attempt, int64_t now_ms);
 /** @brief It is not called after all. */
 void send_route_give_back(struct send_route *r, bool probe);

@@ -52,6 +52,7 @@ static const char *const plans[] = {
     [SEND_CONFLICT] = "conflict",
     [SEND_EXPIRED] = "expired",
     [SEND_EARLY] = "early",
+    [SEND_OVERSIZE] = "oversize",
     [SEND_WAIT] = "wait",
     [SEND_CANCELLED] = "cancelled",
     [SEND_HALTED] = "paused",

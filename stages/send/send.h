@@ -70,6 +70,8 @@ void send_batch_drop(struct send_state *st);
  *  @return MILL_OK (job->plan says what); MILL_E_STATE, MILL_E_IO: the ledger cannot be read */
 enum mill_code send_plan_job(struct mill_ctx *ctx, struct send_job *job,
                              struct mill_err *err) MILL_NODISCARD;
+/** @brief Bytes of the message as a mail: texts as they are, attachments as base64. */
+uint64_t send_mail_bytes(const struct mill_message *m);
 /** @brief How often the record was taken out of the dead letters. */
 int64_t send_redrives(const struct mill_record *in);
 /** @brief Read what the ledger and this life know of the job's message into job->view. */

@@ -213,7 +213,7 @@ static const char *go(struct send_routes *rs, const char *tenant, const struct m
     int i = 0;
 
     for (; i < n; i++) {
-        struct send_choice c = send_routes_take(rs, mill_str(tenant), avoid, NOW);
+        struct send_choice c = send_routes_take(rs, mill_str(tenant), 0, avoid, NOW);
         out[i] = letter(&c);
     }
     out[i] = '\0';
@@ -273,14 +273,14 @@ static void tenants(void **state)
     /* Its only provider is away: it steps aside, the others go on. */
     rs.v[1].health.state = SEND_OPEN;
     rs.v[1].health.until_ms = NOW + 70;
-    got = send_routes_take(&rs, MILL_STR("acme"), NULL, NOW);
+    got = send_routes_take(&rs, MILL_STR("acme"), 0, NULL, NOW);
     assert_null(got.route);
     assert_true(got.others);
     assert_int_equal(got.until_ms, NOW + 70);
     assert_int_equal(send_routes_ready(&rs, NOW), 0);
     /* Nobody at all. */
     rs.v[0].health.throttled_ms = NOW + 30;
-    got = send_routes_take(&rs, MILL_STR("acme"), NULL, NOW);
+    got = send_routes_take(&rs, MILL_STR("acme"), 0, NULL, NOW);
     assert_null(got.route);
     assert_false(got.others);
     assert_int_equal(send_routes_ready(&rs, NOW), NOW + 30);
@@ -301,18 +301,18 @@ static void paced(void **state)
     accounts[MILL_PROVIDER_sendgrid].base.burst = 2;
     open_routes(&rs, &c);
     for (int i = 0; i < 52; i++) {
-        got = send_routes_take(&rs, MILL_STR("t"), NULL, NOW);
+        got = send_routes_take(&rs, MILL_STR("t"), 0, NULL, NOW);
         assert_non_null(got.route);
         assert_int_equal(got.start_ms, i < 2 ? 0 : NOW + 100 * (i - 1));
         assert_false(got.probe);
     }
-    got = send_routes_take(&rs, MILL_STR("t"), NULL, NOW);
+    got = send_routes_take(&rs, MILL_STR("t"), 0, NULL, NOW);
     assert_null(got.route);
     assert_false(got.others);
     assert_int_equal(got.until_ms, NOW + 5100);
     /* Not towards one that is left alone. */
     rs.v[0].health.throttled_ms = NOW + 6000;
-    got = send_routes_take(&rs, MILL_STR("t"), NULL, NOW + 5100);
+    got = send_routes_take(&rs, MILL_STR("t"), 0, NULL, NOW + 5100);
     assert_null(got.route);
     fill(NULL);
     send_routes_close(&rs);
@@ -327,13 +327,13 @@ static void probe_out(void **state)
     (void)state;
     open_routes(&rs, &c);
     rs.v[0].health.state = SEND_PAUSED;
-    got = send_routes_take(&rs, MILL_STR("t"), NULL, NOW);
+    got = send_routes_take(&rs, MILL_STR("t"), 0, NULL, NOW);
     assert_true(got.probe);
-    assert_null(send_routes_take(&rs, MILL_STR("t"), NULL, NOW).route);
-    assert_true(send_routes_take(&rs, MILL_STR("t"), NULL, NOW).until_ms <= NOW + 100);
+    assert_null(send_routes_take(&rs, MILL_STR("t"), 0, NULL, NOW).route);
+    assert_true(send_routes_take(&rs, MILL_STR("t"), 0, NULL, NOW).until_ms <= NOW + 100);
     assert_true(send_routes_ready(&rs, NOW) > NOW);
     send_route_give_back(got.route, got.probe);
-    assert_true(send_routes_take(&rs, MILL_STR("t"), NULL, NOW).probe);
+    assert_true(send_routes_take(&rs, MILL_STR("t"), 0, NULL, NOW).probe);
     send_routes_close(&rs);
 }
 

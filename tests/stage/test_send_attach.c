@@ -84,6 +84,56 @@ static void attach_row(void **state)
     fake_free(ctx);
 }
 
+/* ---- a provider's own limit ---- */
+
+/** 26 MB as base64, which Mailgun refuses: another takes it, or nobody is called. */
+static void the_limit_of_a_provider(void **state)
+{
+    static const struct {
+        const char *providers, *why, *provider;
+        int64_t bytes;
+    } limits[] = {
+        {"mailgun:9,sendgrid:1", "the stored object is missing", "\"sendgrid\"", 19500000},
+        {"mailgun:9,sendgrid", "the stored object is missing", "\"sendgrid\"", 19500000},
+        {"mailgun:1", "no provider takes a mail of this size", NULL, 19500000},
+        {"mailgun:1", "the stored object is missing", "\"mailgun\"", 18000000},
+    };
+    char hex[2 * MILL_SHA256_BYTES + 1], endpoint[64];
+
+    (void)state;
+    s3->next_fault = 0;
+    memset(s3->faults, 0, sizeof s3->faults);
+    snprintf(endpoint, sizeof endpoint, "--s3-endpoint=http://127.0.0.1:%u",
+             mill_server_port(s3->server));
+    setenv("MILL_SEND_S3_PREFIX", "attachments/", 1);
+    setenv("MILL_SEND_MAILGUN_KEY", "fake", 1);
+    setenv("MILL_SEND_MAILGUN_DOMAIN", "mg.example.com", 1);
+    for (size_t i = 0; i < STAGE_ROWS(limits); i++) {
+        const struct row gone = {
+            .key = "attachments/2026-11-21/gone", .bytes = limits[i].bytes, .sha_of = STORED};
+        const struct mill_blob_ref ref = reference(&gone, hex);
+        const struct mill_attachment v = {.filename = MILL_STR("it.bin"), .ref = &ref};
+        struct mill_message m = message(TO("accept"));
+        struct mill_err err = {0};
+        struct mill_ctx *ctx;
+
+        setenv("MILL_SEND_PROVIDERS", limits[i].providers, 1);
+        ctx = start(endpoint, "--s3-bucket=b");
+        m.attachments = (struct mill_attachments){&v, 1};
+        assert_int_equal(again(ctx, &m, &err), MILL_REJECT);
+        assert_non_null(strstr(err.text, limits[i].why));
+        assert_string_equal(err.cls, "permanent");
+        assert_int_equal(calls(), 0);
+        if (limits[i].provider) /* whose INTENT it was */
+            assert_non_null(strstr(stage_text(ctx, &mill_stage_send), limits[i].provider));
+        else
+            assert_int_equal(fake_emits_to(ctx, OUT_LEDGER), 0);
+        assert_non_null(strstr(stage_text(ctx, &mill_stage_send), "\"state\":\"FAILED\""));
+        fake_free(ctx);
+    }
+    unsetenv("MILL_SEND_PROVIDERS");
+}
+
 /* ---- the budget ---- */
 
 static struct send_job *taken(struct send_attach *a)
@@ -144,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_budget),
+        cmocka_unit_test(the_limit_of_a_provider),
     };
     int failed = 0;
 

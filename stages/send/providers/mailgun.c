@@ -371,6 +371,7 @@ const struct mill_provider mill_provider_mailgun = {
     .name = "mailgun",
     .idem = MILL_IDEM_NONE,
     .max_recipients = 1000,
+    .max_bytes = 25000000,
     .schedules = true,
     .opts = mailgun_opts,
     .check = mailgun_check,
