@@ -225,12 +225,14 @@ static enum mill_code deadletter_status(struct mill_ctx *ctx, const struct mill_
     struct mill_str key = in->key, request_id = mill_str_take(&key, '/');
     struct mill_str cls = mill_header(in, "mill.class");
     struct mill_str why = mill_header(in, "__connect.errors.exception.message");
+    struct mill_str tenant = mill_header(in, "mill.tenant"); /* of who could read the record */
     const char *how = way == OUT_PARKED ? "redriven too often: "
                       : given_up        ? "tried too often, or for too long: "
                                         : "";
     const struct mill_status status = {
         .message_id = in->key,
         .request_id = request_id,
+        .tenant = mill_str_utf8(tenant) ? tenant : (struct mill_str){0},
         .state = MILL_STATE_DEAD_LETTER,
         .cls = mill_str_utf8(cls) ? cls : (struct mill_str){0},
         .reason = mill_arena_printf(mill_batch_arena(ctx), "%s%.*s", how,

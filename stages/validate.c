@@ -160,5 +160,6 @@ MILL_STAGE(validate) = {
     .out = out_ports,
     .opts = opts,
     .conf_size = sizeof(struct validate_conf),
+    .told = "tenant",
     .on_record = validate_on_record,
 };

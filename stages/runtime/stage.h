@@ -72,7 +72,10 @@ struct mill_stage {
     size_t conf_size;
     size_t state_size;                 /**< zeroed memory that mill_state() gives */
     const struct mill_metric *metrics; /**< ends with {0}; NULL = none */
-    bool no_retry;                     /**< reads no retry topic (deadletter, delay) */
+    /** A string field of the inputs' records that the header mill.NAME of a failure record tells,
+     *  where the record could be read; NULL = none. For who reads no more than headers. */
+    const char *told;
+    bool no_retry;      /**< reads no retry topic (deadletter, delay) */
     bool fetch_little;  /**< read little ahead: its partitions wait, and what is fetched of a
                              waiting one is thrown away (delay) */
     uint32_t batch_max; /**< records in one batch at most; 0 = as the options say */

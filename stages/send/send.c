@@ -374,6 +374,7 @@ MILL_STAGE(send) = {
     .close = send_close,
     .on_assigned = send_doubt_assigned,
     .on_batch = send_batch_begin,
+    .told = "tenant",
     .on_record = send_on_record,
     .on_poll = send_on_poll,
 };

@@ -74,6 +74,7 @@ MILL_STAGE(notes) = {
     .summary = "copies notes, or does what they ask",
     .in = in_ports,
     .out = out_ports,
+    .told = "text",
     .on_record = note_on_record,
 };
 

@@ -88,7 +88,7 @@ static void failures_keep_bytes_and_say_why(void **state)
     assert_non_null(r);
     assert_true(has(r, "mill.emitted=\n"));
     assert_true(has(r, "mill.class=poison\n") && has(r, "mill.stage=notes\n"));
-    assert_true(has(r, "mill.kind=stage\n"));
+    assert_true(has(r, "mill.kind=stage\n") && has(r, "mill.text=reject\n"));
     assert_true(has(r, "mill.attempt=1\n") && has(r, "__connect.errors.topic=notes\n"));
     assert_true(has(r, "__connect.errors.partition=0\n"));
     assert_true(has(r, "__connect.errors.exception.message=text: asked to reject\n"));
@@ -99,7 +99,7 @@ static void failures_keep_bytes_and_say_why(void **state)
     assert_true(has(r, "mine=kept\n") && has(r, "mill.attempt=8\n"));
     assert_false(has(r, "mill.attempt=7\n"));
     assert_int_equal(by_key(v, 7, "k4")->value_bytes, 0);
-    assert_non_null(by_key(v, 7, "k5"));
+    assert_false(has(by_key(v, 7, "k5"), "mill.text=")); /* nobody could read it */
     r = by_key(v, 7, "k6");
     assert_true(has(r, "mill.class=transient\n"));
     /* The partition moved on; what the RETRY had emitted was withdrawn, what a REJECT had was not.

@@ -226,7 +226,7 @@ static const struct told {
     {"given up",
      MESSAGE,
      {OF("mail.messages"), H("mill.stage", "send"), H("mill.class", "transient"),
-      H("mill.attempt", "200"), H("mill.emitted", "ledger,status"), WHY},
+      H("mill.attempt", "200"), H("mill.emitted", "ledger,status"), H("mill.tenant", "acme"), WHY},
      "tried too often, or for too long: sendgrid: 503",
      false},
     {"tried again",
@@ -326,6 +326,7 @@ static void status_told(void **state)
         s = fake_emit(ctx, 1)->value;
         assert_true(mill_str_is(s->message_id, row->key));
         assert_true(mill_str_is(s->request_id, REQUEST));
+        assert_true(mill_str_is(s->tenant, mill_header(&in, "mill.tenant").n ? "acme" : ""));
         assert_int_equal(s->state, MILL_STATE_DEAD_LETTER);
         assert_true(mill_str_eq(s->cls, mill_header(&in, "mill.class")));
         assert_true(row->poison == mill_str_is(s->cls, "poison"));

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "kafka/run.h"
 
-enum { REPLACED_MAX = 16, CUT_BYTES = 64 << 10, BATCH_BYTES = 1000000 };
+enum { REPLACED_MAX = 17, TOLD_MAX_BYTES = 256, CUT_BYTES = 64 << 10, BATCH_BYTES = 1000000 };
 
 static const char *failure_class(enum mill_verdict v, const struct mill_err *err)
 {
@@ -55,12 +55,28 @@ static struct mill_str failure_emitted(struct mill_ctx *ctx, const struct run_it
     return all;
 }
 
+/* The field that the stage wants told, of a record that could be read; absent: nothing to tell. */
+static struct mill_str failure_told(const struct mill_ctx *ctx, const struct run_item *item)
+{
+    const struct mill_record *in = &item->rec;
+    const struct mill_desc *desc = ctx->spec->told ? ctx->spec->in[in->port].desc : NULL;
+    struct mill_str s = {0};
+
+    if (!desc || !in->value)
+        return s;
+    for (const struct mill_field *f = desc->fields; f->name; f++)
+        if (f->kind == MILL_STRING && !strcmp(f->name, ctx->spec->told))
+            memcpy(&s, (const char *)in->value + f->off, sizeof s);
+    return s.n && s.n <= TOLD_MAX_BYTES ? s : (struct mill_str){0};
+}
+
 static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
                               enum mill_verdict v, const struct mill_err *err, struct mill_pair *h)
 {
     const struct mill_record *in = &item->rec;
     char now[32];
     struct mill_arena *a = &ctx->arena;
+    const struct mill_str told = failure_told(ctx, item);
     size_t n = 0;
 
     mill_time_text(mill_now_us(), now, sizeof now);
@@ -88,6 +104,8 @@ static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
     /* A sink fails on the copy elsewhere: what the record asks for goes on. */
     PUT("mill.kind", ctx->spec->sink ? MILL_STR("sink") : MILL_STR("stage"));
 #undef PUT
+    if (told.n)
+        h[n++] = (struct mill_pair){mill_arena_printf(a, "mill.%s", ctx->spec->told), told};
     return n;
 }
 
@@ -102,7 +120,7 @@ bool run_failure_add(struct mill_ctx *ctx, const struct run_item *item, enum mil
         return false;
     own = n = failure_headers(ctx, item, v, err, h);
     for (size_t i = 0; i < own; i++)
-        if (!h[i].value.p)
+        if (!h[i].key.p || !h[i].value.p)
             return false; /* out of memory in one of them */
     for (size_t i = 0; i < in->headers.n; i++) {
         size_t at = 0;
