@@ -45,6 +45,33 @@ static void test_killed_anywhere(void **state)
     }
 }
 
+/** The same, and the group has forgotten by then what it had committed (it was away for longer than
+ *  offsets are kept, or has another name): a range of which some objects are there is finished by
+ *  the plan in their footers, not taken for whole. */
+static void test_killed_and_forgotten(void **state)
+{
+    enum { TO = 40 };
+    (void)state;
+
+    for (int after = 0; after < 2; after++) {
+        bool lived = false;
+        for (int n = 1; !lived; n++) {
+            sink_setup(NULL);
+            fake_lake.die_at = n;
+            fake_lake.die_after = after;
+            sink_live("t", TO);
+            lived = !fake_lake.dead;
+            fake_lake.dead = false;
+            fake_lake.die_at = 0;
+            fake_lake.offset = -1;
+            fake_lake.metadata[0] = '\0';
+            sink_live("t", TO);
+            sink_check_ranges("t", TO);
+            assert_true(n < 200);
+        }
+    }
+}
+
 /** Dies again and again, at every third act. */
 static void test_killed_often(void **state)
 {
@@ -466,22 +493,12 @@ static void test_assign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_whole),
-        T(test_killed_anywhere),
-        T(test_killed_often),
-        T(test_footer),
-        T(test_s3_outage),
-        T(test_unknown_commit),
-        T(test_slow_s3),
-        T(test_slept),
-        T(test_stale_owner),
-        T(test_foreign_object),
-        T(test_redo_never_thinner),
-        T(test_redo_over_gap),
-        T(test_redo_of_nothing),
-        T(test_redo_ends_by_position),
-        T(test_markers_expire),
-        T(test_assign),
+        T(test_whole),          T(test_killed_anywhere), T(test_killed_and_forgotten),
+        T(test_killed_often),   T(test_footer),          T(test_s3_outage),
+        T(test_unknown_commit), T(test_slow_s3),         T(test_slept),
+        T(test_stale_owner),    T(test_foreign_object),  T(test_redo_never_thinner),
+        T(test_redo_over_gap),  T(test_redo_of_nothing), T(test_redo_ends_by_position),
+        T(test_markers_expire), T(test_assign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
