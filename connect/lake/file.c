@@ -15,6 +15,8 @@ enum {
 static const size_t file_max_bytes = (size_t)5 << 30;
 /* Distinct values a bloom filter is made for when the file is not yet known to be small. */
 static const int64_t file_bloom_values = 200000;
+/* Fewer rows are not worth the threads: 1,000 files of 550 rows took 4 % more CPU by them. */
+static const int64_t file_thread_rows = 8192;
 
 /** Ids that people look single mails up by; they get a bloom filter where a file has them. */
 static const char *const file_ids[] = {"message_id", "request_id", "provider_id", NULL};
@@ -106,6 +108,7 @@ void mill_lake_writer(const struct mill_lake_conf *conf, int64_t values,
         .page_bytes = FILE_PAGE_BYTES,
         .page_rows = FILE_PAGE_ROWS,
         .blooms = file_ids,
+        .threads = conf->threads && (values == 0 || values >= file_thread_rows),
         .bloom_values = values > 0 && values < file_bloom_values ? values : file_bloom_values,
     };
 }

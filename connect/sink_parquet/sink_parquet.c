@@ -79,7 +79,7 @@ static const struct mill_opt sink_opts[] = {
      .max = UINT64_C(1) << 40,
      .help =
          "memory of all ranges, of what is read ahead (a quarter) and of the file being encoded "
-         "(an eighth); the largest range ends at it"},
+         "(a quarter); the largest range ends at it"},
     {.name = "row-group-bytes",
      .type = MILL_OPT_BYTES,
      .off = SINK_OFF(row_group_bytes),
@@ -161,12 +161,13 @@ static uint64_t sink_prefetch(const void *conf)
     return quarter < SINK_PREFETCH_MAX ? quarter : SINK_PREFETCH_MAX;
 }
 
-/* Of it: pages, dictionaries and compressed columns of the one file that is being encoded. */
+/* Of it: pages, dictionaries and compressed columns of the one file that is being encoded, on as
+ * many threads as there are processors. */
 static uint64_t sink_encoding(const struct sink_conf *conf)
 {
-    uint64_t eighth = conf->memory_bytes / 8;
+    uint64_t quarter = conf->memory_bytes / 4;
 
-    return eighth < SINK_ENCODING_MAX ? eighth : SINK_ENCODING_MAX;
+    return quarter < SINK_ENCODING_MAX ? quarter : SINK_ENCODING_MAX;
 }
 
 static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
@@ -178,6 +179,7 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
     s->turn_ms = SINK_TURN_MS;
+    s->lake.threads = true;
     s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
     s->budget = (size_t)(conf->memory_bytes - sink_prefetch(conf) - sink_encoding(conf));
     s->lake.spill_bytes = s->budget / 3;

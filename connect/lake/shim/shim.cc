@@ -94,8 +94,10 @@ arrow::Status mill_pq_make(mill_pq **out, std::shared_ptr<arrow::Schema> schema,
     w->sink = std::make_shared<Sink>(sink, arg);
     w->group_bytes = o.row_group_bytes;
     ARROW_ASSIGN_OR_RAISE(
-        w->writer, parquet::arrow::FileWriter::Open(*w->schema, w->pool.get(), w->sink,
-                                                    properties(o, *w->schema, w->pool.get())));
+        w->writer,
+        parquet::arrow::FileWriter::Open(
+            *w->schema, w->pool.get(), w->sink, properties(o, *w->schema, w->pool.get()),
+            parquet::ArrowWriterProperties::Builder().set_use_threads(o.threads != 0)->build()));
     *out = w.release();
     return arrow::Status::OK();
 }

@@ -33,6 +33,8 @@ struct mill_pq_options {
     const char *const *blooms; /**< text columns that get a bloom filter where there are such; ends
                                     with NULL */
     int64_t bloom_values;      /**< distinct values that a filter is made for */
+    int threads;               /**< not 0: a batch's columns are encoded side by side, on Arrow's
+                                    own threads; not for two writers at once */
 };
 
 struct mill_pq_pair {
