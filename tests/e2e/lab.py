@@ -78,6 +78,17 @@ def wait_for(what: str, probe: Callable, seconds: float = 60.0, every: float = 0
         time.sleep(every)
 
 
+def look_later(seconds: float, check: Callable) -> None:
+    """Have check() run behind the module's last test, and not before so many seconds have passed: for
+    what must not happen, and nobody needs to stand and wait for it."""
+    until = time.monotonic() + seconds
+
+    def look():
+        time.sleep(max(0.0, until - time.monotonic()))
+        check()
+    unittest.addModuleCleanup(look)
+
+
 def mail(to: str = "ann@example.org", **more) -> dict:
     return {"from": "shop@example.com", "to": to, "subject": "hi", "text": "hello", **more}
 
@@ -164,7 +175,8 @@ def read(topic: str) -> list:
     """Every committed record of a topic, as confluent-kafka messages."""
     c = Consumer({"bootstrap.servers": ENV["BROKERS"], "group.id": "e2e-" + uuid.uuid4().hex,
                   "enable.auto.commit": False, "isolation.level": "read_committed",
-                  "enable.partition.eof": True})
+                  # The end of a partition is told by an answer that has waited this long for more.
+                  "enable.partition.eof": True, "fetch.wait.max.ms": 10})
     got, open_parts = [], set()
     for p in c.list_topics(topic, 10).topics[topic].partitions:
         open_parts.add(p)

@@ -142,6 +142,9 @@ class LakeQueries(unittest.TestCase):
         cls.posts = [(p, json.dumps(body).encode()) for p, body in ODD]
         cls._post_oddities()
         cls._write_letters()
+        cls.args = sweep.arguments(["--lake", f"s3a://{lab.ENV['S3_BUCKET']}", "--registry", lab.ENV["REGISTRY"],
+                                    "--s3-endpoint", lab.ENV["S3_ENDPOINT"]])
+        cls.spark = start_spark(cls.args)  # meanwhile the records come to the lake
         ids = {i for m in cls.mails for i in m["message_ids"]}
         odd = sum(len(b) if isinstance(b, list) else 1 for _, b in ODD)
         lab.wait_for("events of the mails in the lake", lambda: [(len(ids),)] == lab.lake(
@@ -151,8 +154,6 @@ class LakeQueries(unittest.TestCase):
             "select count(*) from lake('mail.events') where not matched and (recipient = '' or "
             f"recipient like '%@{RUN}.example.org')"), default=(0,)), 120, 1)
         lab.wait_for("the letters in the lake", lambda: cls._letters_there() == (12, 1), 120, 1)
-        cls.args = sweep.arguments(["--lake", f"s3a://{lab.ENV['S3_BUCKET']}", "--registry", lab.ENV["REGISTRY"],
-                                    "--s3-endpoint", lab.ENV["S3_ENDPOINT"]])
         global DUCK
         DUCK = connect_duck()
 
@@ -265,7 +266,6 @@ class LakeQueries(unittest.TestCase):
 
     def test_4_a_corrected_schema_makes_rows_of_letters(self):
         before, foreign = objects(), audit()["foreign"]  # of those who share the bucket
-        type(self).spark = start_spark(self.args)
         with contextlib.redirect_stdout(io.StringIO()) as out:
             sweep.sweep(self.spark, argparse.Namespace(**{**vars(self.args), "dry_run": True}))
         self.assertIn(f"does not know schema {min(self.late)}", out.getvalue())

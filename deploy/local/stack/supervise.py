@@ -145,8 +145,8 @@ def install(i: Instance, programs: list[Program]) -> None:
         write_private(where / f"{p.name}.conf", _program_conf(i, p))
     api = rpc(i)
     added, changed, removed = api.reloadConfig()[0]
+    stop_all(i, changed + removed)
     for name in changed + removed:
-        api.stopProcessGroup(name)
         api.removeProcessGroup(name)
     for name in added + changed:
         api.addProcessGroup(name)
