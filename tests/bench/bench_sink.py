@@ -3,19 +3,12 @@
 Floors of the same run, CPU a row: librdkafka reads the records (bare_consume), our codec decodes them
 (the same with a registry, less the first), pyarrow's writer makes the same rows into files of the
 same settings (bench_pyarrow, over the sink's own objects). A sink's clock runs from its start until
-the last row is committed, its start included.
-
-Another sink beside it: --sink FILE, a JSON object of
-  {"name": …, "command": [words], "prefix": "folder/in/the/bucket/", "env": {…}, "cwd": …}
-whose words and env values may have {brokers} {registry} {topic} {rows} {group} {s3} {bucket}
-{access_key} {secret_key} {prefix} {dir}. It is ended (SIGTERM) once the Parquet files under the
-prefix have {rows} rows by their footers; CPU and memory are of its whole process group."""
+the last row is committed, its start included. bench_others.py: other sinks beside it."""
 import itertools
 import json
 import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -24,8 +17,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from bench_stack import Kafka, free_port, group_usage, instance, report, say, state_dir
-import pyarrow.parquet as pq
+import bench_others
+from bench_stack import Kafka, free_port, instance, report, say, state_dir
 
 TOPIC, PARTITIONS, DAYS, LIMIT_S = "bench.events", 12, 84, 600
 MANY, MANY_PARTITIONS = "bench.many", 120
@@ -48,6 +41,10 @@ class Bench:
         self.kafka.create_anew(topic, partitions)
         subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"], self.env["REGISTRY"],
                         topic, str(self.rows), "events", str(DAYS)], check=True)
+
+    def load_one(self, topic: str) -> None:
+        subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"], self.env["REGISTRY"],
+                        topic, "1", "events"], check=True)
 
     def floor(self, *registry: str) -> float:
         """CPU µs a record."""
@@ -110,8 +107,7 @@ class Bench:
                                    env={**os.environ, **self.env})
         try:
             time.sleep(5)
-            subprocess.run([self.tree / "bench/bench_load", self.env["BROKERS"],
-                            self.env["REGISTRY"], topic, "1", "events"], check=True)
+            self.load_one(topic)
             began = time.monotonic()
             while not self.files(prefix):
                 if time.monotonic() - began > LIMIT_S:
@@ -121,51 +117,6 @@ class Bench:
         finally:
             process.terminate()
             process.wait(30)
-
-    def other(self, file: Path) -> None:
-        """Another sink over the same topic, as its file says."""
-        spec, group = json.loads(file.read_text()), f"bench-other{next(self.number)}"
-        prefix = spec["prefix"]
-        shutil.rmtree(self.lake / prefix, ignore_errors=True)
-        words = {"brokers": self.env["BROKERS"], "registry": self.env["REGISTRY"], "topic": TOPIC,
-                 "rows": self.rows, "group": group, "s3": self.env["S3_ENDPOINT"],
-                 "bucket": self.env["S3_BUCKET"], "access_key": self.env["AWS_ACCESS_KEY_ID"],
-                 "secret_key": self.env["AWS_SECRET_ACCESS_KEY"], "prefix": prefix,
-                 "dir": str(file.resolve().parent)}
-        env = {k: str(v).format(**words) for k, v in spec.get("env", {}).items()}
-        began = time.monotonic()
-        process = subprocess.Popen([w.format(**words) for w in spec["command"]],
-                                   env={**os.environ, **self.env, **env}, start_new_session=True,
-                                   cwd=spec.get("cwd") and spec["cwd"].format(**words))
-        cpu, rss, rows = 0.0, 0.0, 0
-        try:
-            while rows < self.rows:
-                if process.poll() is not None or time.monotonic() - began > LIMIT_S:
-                    raise SystemExit(f"bench: {spec['name']} ended or hangs at {rows} rows")
-                time.sleep(0.5)
-                now, resident = group_usage(process.pid)
-                cpu, rss = max(cpu, now), max(rss, resident)
-                rows = sum(footer_rows(f) for f in self.files(prefix))
-            seconds = time.monotonic() - began
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
-        files = self.files(prefix)
-        report(f"sink_{spec['name']}", self.rows / seconds, "rows/s", None, None, cpu, rss,
-               cpu_us_a_row=round(cpu / self.rows * 1e6, 2), rows=rows, files=len(files),
-               bytes=sum(f.stat().st_size for f in files))
-
-
-KNOWN: dict[Path, int] = {}
-
-
-def footer_rows(file: Path) -> int:
-    if file not in KNOWN:
-        try:
-            KNOWN[file] = pq.read_metadata(file).num_rows
-        except (OSError, ValueError):  # not whole yet
-            return 0
-    return KNOWN[file]
 
 
 def kept(port: int) -> int:
@@ -190,7 +141,21 @@ def one(bench: Bench, name: str, floors: list[float], runs: list[dict]) -> bool:
     return fast and mid["cpu_us"] <= GATE_CPU * floor and rss <= GATE_RSS_MB
 
 
-def run(tree: Path, rows: int, rounds: int, others: list[Path], keep: bool) -> bool:
+def beside(bench: Bench, others: list[Path], kill: bool) -> bool:
+    """The other sinks over the same topic; with kill, ours and them under kill -9. @return whether ours held"""
+    for file in others:
+        bench_others.backlog(bench, file, TOPIC)
+        bench_others.quiet(bench, file)
+    if not kill:
+        return True
+    for file in others:
+        with bench_others.other(bench, file, TOPIC) as sink:
+            bench_others.killed(sink, bench.rows)
+    with bench_others.ours(bench, TOPIC, free_port()) as sink:
+        return bench_others.killed(sink, bench.rows)
+
+
+def run(tree: Path, rows: int, rounds: int, others: list[Path], kill: bool, keep: bool) -> bool:
     good = True
     with instance(NAME, "broker,registry,s3", keep, {}) as env:
         bench = Bench(tree, env, rows)
@@ -220,6 +185,5 @@ def run(tree: Path, rows: int, rounds: int, others: list[Path], keep: bool) -> b
         good &= made["rss"] <= GATE_RSS_MB
         seconds = bench.visible()
         report("sink_visible", seconds, "s", None, None, 0, 0, flush_s=FLUSH_S)
-        for file in others:
-            bench.other(file)
+        good &= beside(bench, others, kill)
     return good and seconds <= VISIBLE_MOST_S

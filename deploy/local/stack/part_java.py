@@ -5,8 +5,8 @@ from pathlib import Path
 from . import part_apt
 from .base import CACHE, PINS, Fail, check_sha256, fresh_dir, run
 
-_POM = (PINS / "broker.pom.xml").read_text()
-KAFKA = re.search(r"kafka_2\.13</artifactId>\s*<version>([^<]+)", _POM).group(1)
+POM = PINS / "broker.pom.xml"
+KAFKA = re.search(r"kafka_2\.13</artifactId>\s*<version>([^<]+)", POM.read_text()).group(1)
 BROKER = CACHE / "kafka" / KAFKA
 
 REGISTRY_VERSION = "3.0.9"  # newer ones want Java 21
@@ -23,9 +23,16 @@ def check_jars(folder: Path, pins: Path) -> None:
     pinned = dict(reversed(line.split()) for line in pins.read_text().splitlines())
     found = {p.name for p in folder.iterdir()}
     if found != set(pinned):
-        raise Fail(f"jars differ from {pins.relative_to(PINS)}: {sorted(found ^ set(pinned))}")
+        raise Fail(f"jars differ from {pins}: {sorted(found ^ set(pinned))}")
     for name, digest in pinned.items():
         check_sha256(folder / name, digest)
+
+
+def copy_jars(what: str, pom: Path, pins: Path, jars: Path, *more: str) -> None:
+    """What a POM needs at run time, by Maven into the new folder `jars`; exactly the pinned files."""
+    run(what, [*MAVEN, "-f", pom, f"{PLUGIN}:3.8.1:copy-dependencies", "-DincludeScope=runtime",
+               f"-DoutputDirectory={jars}", *more], cwd=jars.parent)
+    check_jars(jars, pins)
 
 
 def broker_ready() -> bool:
@@ -38,11 +45,7 @@ def make_broker() -> None:
         return
     part_apt.maven()
     with fresh_dir(BROKER) as root:
-        (root / "pom.xml").write_text(_POM)
-        run(f"broker: Apache Kafka {KAFKA} (44 MB)",
-            [*MAVEN, f"{PLUGIN}:3.8.1:copy-dependencies", "-DincludeScope=runtime",
-             f"-DoutputDirectory={root}/jars"], cwd=root)
-        check_jars(root / "jars", PINS / "broker.sha256")
+        copy_jars(f"broker: Apache Kafka {KAFKA} (44 MB)", POM, PINS / "broker.sha256", root / "jars")
 
 
 def registry_ready() -> bool:

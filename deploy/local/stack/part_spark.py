@@ -40,11 +40,8 @@ def _spark() -> None:
         for part in ("bin", "jars", "sbin"):
             (inner / "deps" / part).rename(root / "lib/pyspark" / part)
         shutil.rmtree(inner)
-        shutil.copy(_PINS / "pom.xml", root)
-        run("spark: Hadoop's S3A and the AWS SDK (14 MB)",
-            [*part_java.MAVEN, f"{part_java.PLUGIN}:3.8.1:copy-dependencies", "-DincludeScope=runtime",
-             f"-DexcludeGroupIds={SPARKS_OWN}", f"-DoutputDirectory={root}/s3a"], cwd=root)
-        part_java.check_jars(root / "s3a", _PINS / "jars.sha256")
+        part_java.copy_jars("spark: Hadoop's S3A and the AWS SDK (14 MB)", _PINS / "pom.xml", _PINS / "jars.sha256",
+                            root / "s3a", f"-DexcludeGroupIds={SPARKS_OWN}")
         for jar in (root / "s3a").iterdir():
             jar.rename(root / "lib/pyspark/jars" / jar.name)
 
