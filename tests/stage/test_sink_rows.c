@@ -413,7 +413,7 @@ static void test_rolls_by_bytes(void **state)
     ctx = fake_new(sink_spec, "--s3-bucket=lake", "--flush=1h", NULL);
     assert_non_null(damaged);
     assert_int_equal(sink_assign(ctx, "t", 0, 300, &from, &err), MILL_DONE);
-    for (; n < 60 && !fake_metric(ctx, 3, ROLL_BYTES); n++) {
+    for (; n < 60 && fake_metric(ctx, 3, ROLL_BYTES) < 1; n++) {
         struct mill_record in = record_at("t", n);
         in.raw = (struct mill_str){damaged, DAMAGED};
         damaged[0] = 1; /* no frame */
@@ -440,7 +440,7 @@ static void test_largest_first(void **state)
     sink_feed(ctx, "t", 0, 50);
     sink_feed(ctx, "u", 0, n);
     assert_int_equal(fake_metric(ctx, 3, 3), 0);
-    for (int64_t i = 0; i < 2 * n && !fake_metric(ctx, 3, 3); i++) {
+    for (int64_t i = 0; i < 2 * n && fake_metric(ctx, 3, 3) < 1; i++) {
         sink_feed(ctx, "t", 50 + i / 4, 50 + i / 4 + 1);
         sink_feed(ctx, "v", i / 4, i / 4 + 1);
     }
