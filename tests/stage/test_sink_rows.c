@@ -279,7 +279,7 @@ static void test_flush_by_clock(void **state)
 static void test_memory(void **state)
 {
     struct mill_ctx *ctx =
-        fake_new(sink_spec, "--s3-bucket=lake", "--memory=100KiB", "--flush=1h", NULL);
+        fake_new(sink_spec, "--s3-bucket=lake", "--memory=115KiB", "--flush=1h", NULL);
     struct mill_err err = {0};
     struct mill_record in = record_at("t", 5000);
     int64_t from;
@@ -429,7 +429,7 @@ static void test_rolls_by_bytes(void **state)
 static void test_largest_first(void **state)
 {
     struct mill_ctx *ctx =
-        fake_new(sink_spec, "--s3-bucket=lake", "--memory=100KiB", "--flush=1h", NULL);
+        fake_new(sink_spec, "--s3-bucket=lake", "--memory=115KiB", "--flush=1h", NULL);
     struct mill_err err = {0};
     int64_t from, n = 400;
     (void)state;
