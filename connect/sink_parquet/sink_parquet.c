@@ -179,7 +179,7 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
 
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
-    /* What one thread has freed is of use to the others: 20 MB less (tests/bench). */
+    /* What one thread has freed is of use to the others (memory: tests/bench/RESULTS.md). */
     mallopt(M_ARENA_MAX, SINK_HEAPS);
     s->turn_ms = SINK_TURN_MS;
     s->lake.threads = true;

@@ -17,6 +17,21 @@
 
 enum { LAB_NOTE_MAX = 1200000 };
 
+/** Kafka's API keys: of requests that the mock counts, or answers with an error. */
+enum lab_api {
+    PRODUCE = 0,
+    LIST_OFFSETS = 2,
+    METADATA = 3,
+    OFFSET_COMMIT = 8,
+    OFFSET_FETCH = 9,
+    JOIN_GROUP = 11,
+    INIT_PRODUCER_ID = 22,
+    ADD_PARTITIONS_TO_TXN = 24,
+    ADD_OFFSETS_TO_TXN = 25,
+    END_TXN = 26,
+    TXN_OFFSET_COMMIT = 28,
+};
+
 struct lab {
     rd_kafka_t *rk; /**< owns the mock cluster; also the producer of the tests */
     rd_kafka_mock_cluster_t *mock;

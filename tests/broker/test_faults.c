@@ -14,7 +14,7 @@
 #include "lab.h"
 #include "loop_stage.h"
 
-enum { LIST_OFFSETS = 2, MANY = 200, BIG = LAB_NOTE_MAX };
+enum { MANY = 200, BIG = LAB_NOTE_MAX };
 
 static struct lab lab;
 static struct lab_record got[3 * MANY];

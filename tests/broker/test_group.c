@@ -15,15 +15,7 @@
 #include "lab.h"
 #include "loop_stage.h"
 
-enum {
-    ADD_PARTITIONS_TO_TXN = 24,
-    END_TXN = 26,
-    TXN_OFFSET_COMMIT = 28,
-    OFFSET_FETCH = 9,
-    JOIN_GROUP = 11,
-    WAIT_MS = 20000,
-    SEEN = 64
-};
+enum { WAIT_MS = 20000, SEEN = 64 };
 
 static struct lab lab;
 static struct lab_record got[SEEN];

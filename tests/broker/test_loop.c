@@ -205,7 +205,7 @@ static void an_abortable_error_is_written_again(void **state)
     lab_put(&lab, 0, "a1", "one"); /* before the errors: they are for the stage's producer */
     rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
                                       RD_KAFKA_RESP_ERR_INVALID_RECORD);
-    rd_kafka_mock_push_request_errors(lab.mock, 28 /* TxnOffsetCommit */, 1,
+    rd_kafka_mock_push_request_errors(lab.mock, TXN_OFFSET_COMMIT, 1,
                                       RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
     pid = lab_stage(&lab, "notes");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
@@ -217,7 +217,7 @@ static void no_permission_ends_the_process(void **state)
     pid_t pid;
 
     (void)state;
-    rd_kafka_mock_push_request_errors(lab.mock, 28 /* TxnOffsetCommit */, 1,
+    rd_kafka_mock_push_request_errors(lab.mock, TXN_OFFSET_COMMIT, 1,
                                       RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
     pid = lab_stage(&lab, "notes");
     lab_put(&lab, 0, "a2", "one");
@@ -229,8 +229,7 @@ static void a_fenced_producer_ends_the_process(void **state)
     pid_t pid;
 
     (void)state;
-    rd_kafka_mock_push_request_errors(lab.mock, 26 /* EndTxn */, 1,
-                                      RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    rd_kafka_mock_push_request_errors(lab.mock, END_TXN, 1, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     pid = lab_stage(&lab, "notes");
     lab_put(&lab, 0, "f1", "one");
     assert_int_equal(lab_wait(&lab, pid), MILL_EXIT_TEMP);
@@ -244,7 +243,7 @@ static void a_fenced_producer_is_renewed_for_outcomes(void **state)
     pid_t pid;
 
     (void)state;
-    rd_kafka_mock_push_request_errors(lab.mock, 26 /* EndTxn */, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
+    rd_kafka_mock_push_request_errors(lab.mock, END_TXN, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
                                       RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     pid = lab_stage(&lab, "pend");
     lab_put(&lab, 0, "n1", "one");

@@ -16,18 +16,7 @@
 #include "loop_stage.h"
 #include "net/http_client.h"
 
-enum {
-    PRODUCE = 0,
-    LIST_OFFSETS = 2,
-    METADATA = 3,
-    OFFSET_FETCH = 9,
-    INIT_PRODUCER_ID = 22,
-    ADD_PARTITIONS_TO_TXN = 24,
-    ADD_OFFSETS_TO_TXN = 25,
-    END_TXN = 26,
-    TXN_OFFSET_COMMIT = 28,
-    WAIT_MS = 20000
-};
+enum { WAIT_MS = 20000 };
 
 static struct lab lab;
 static struct lab_record got[4];

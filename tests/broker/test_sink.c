@@ -10,11 +10,10 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "lab.h"
 #include "loop_stage.h"
 
-enum { OFFSET_COMMIT = 8, END_TXN = 26, TXN_OFFSET_COMMIT = 28, WAIT_MS = 20000, SEEN = 8 };
+enum { WAIT_MS = 20000, SEEN = 8 };
 
 static struct lab lab;
 static struct lab_record got[SEEN];
@@ -33,27 +32,6 @@ static int teardown(void **state)
     (void)state;
     lab_close(&lab);
     return 0;
-}
-
-/* How many requests of a kind the broker has got since tracking began. */
-static size_t asked(int16_t api)
-{
-    size_t n = 0, found = 0;
-    rd_kafka_mock_request_t **v = rd_kafka_mock_get_requests(lab.mock, &n);
-
-    for (size_t i = 0; i < n; i++)
-        found += rd_kafka_mock_request_api_key(v[i]) == api;
-    rd_kafka_mock_request_destroy_array(v, n);
-    return found;
-}
-
-static void wait_asked(int16_t api, size_t n)
-{
-    int64_t until = mill_tick_ms() + WAIT_MS;
-
-    while (asked(api) < n && mill_tick_ms() < until)
-        usleep(20000);
-    assert_int_equal(asked(api), n);
 }
 
 /* The group's word on partition 0. @param metadata out */
@@ -102,10 +80,11 @@ static void an_offset_goes_with_its_text(void **state)
     lab_put(&lab, 0, "k", "good");
     rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage(&lab, "keep");
-    wait_asked(OFFSET_COMMIT, 1);
+    assert_true(lab_wait_asked(&lab, OFFSET_COMMIT, 1));
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
-    assert_int_equal(asked(OFFSET_COMMIT), 1); /* nobody else commits, not even at the end */
-    assert_int_equal(asked(TXN_OFFSET_COMMIT), 0);
+    assert_int_equal(lab_asked(&lab, OFFSET_COMMIT),
+                     1); /* nobody else commits, not even at the end */
+    assert_int_equal(lab_asked(&lab, TXN_OFFSET_COMMIT), 0);
     assert_int_equal(committed(metadata, sizeof metadata), 1);
     assert_string_equal(metadata, "kept");
 }
@@ -118,10 +97,11 @@ static void a_failure_record_is_in_its_offsets_transaction(void **state)
     lab_put(&lab, 0, "k", "bad");
     rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage(&lab, "keep");
-    wait_asked(END_TXN, 1);
+    assert_true(lab_wait_asked(&lab, END_TXN, 1));
+    assert_int_equal(lab_asked(&lab, END_TXN), 1);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
-    assert_int_equal(asked(TXN_OFFSET_COMMIT), 1);
-    assert_int_equal(asked(OFFSET_COMMIT), 0);
+    assert_int_equal(lab_asked(&lab, TXN_OFFSET_COMMIT), 1);
+    assert_int_equal(lab_asked(&lab, OFFSET_COMMIT), 0);
     assert_int_equal(lab_read(&lab, "failures", got, SEEN, 1), 1);
     assert_string_equal(got[0].key, "k");
     assert_memory_equal(got[0].value + 6, "bad", 3);
@@ -161,7 +141,7 @@ static void who_has_left_commits_nothing(void **state)
     rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage_options(&lab, "keep", options);
     assert_int_not_equal(lab_wait(&lab, pid), 0);
-    assert_int_equal(asked(OFFSET_COMMIT), 0);
+    assert_int_equal(lab_asked(&lab, OFFSET_COMMIT), 0);
 }
 
 int main(int argc, char **argv)

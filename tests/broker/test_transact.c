@@ -74,8 +74,7 @@ static void a_younger_one_fences_it(void **state)
     struct mill_err err = {0};
 
     (void)state;
-    rd_kafka_mock_push_request_errors(lab.mock, 26 /* EndTxn */, 1,
-                                      RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    rd_kafka_mock_push_request_errors(lab.mock, END_TXN, 1, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     assert_int_equal(
         mill_transact_send(t, "a", 0, MILL_STR("k"), MILL_STR("v"), (struct mill_map){0}, &err),
         MILL_OK);
@@ -105,7 +104,7 @@ static void the_broker_hesitates(void **state)
     struct mill_err err = {0};
 
     (void)state;
-    rd_kafka_mock_push_request_errors(lab.mock, 26 /* EndTxn */, 2,
+    rd_kafka_mock_push_request_errors(lab.mock, END_TXN, 2,
                                       RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
                                       RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
     assert_int_equal(

@@ -133,8 +133,8 @@ static void txn_know_topics(struct mill_ctx *ctx)
         ctx->known[n++] = rd_kafka_topic_new(ctx->producer, ctx->rc.failures_topic, NULL);
     if (!n)
         return;
-    e = rd_kafka_metadata(ctx->producer, 0, NULL, &md,
-                          CALL_MS); /* of those that it knows by name */
+    /* 0: of the topics that it knows by name */
+    e = rd_kafka_metadata(ctx->producer, 0, NULL, &md, CALL_MS);
     if (e)
         mill_log(MILL_INFO, "outputs_unknown", MILL_KV(MILL_KS("code", rd_kafka_err2name(e))), "%s",
                  rd_kafka_err2str(e));
