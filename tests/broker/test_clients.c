@@ -166,8 +166,7 @@ static void a_producer_says_what_became_of_each_record(void **state)
     /* Ours says at once, the broker says later. */
     assert_int_equal(post(p, &o, MILL_STR("k"), (struct mill_str){big, 5000000}, &err),
                      MILL_E_DATA);
-    rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
-                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    rd_kafka_mock_push_request_errors(lab.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     assert_int_equal(post(p, &o, MILL_STR("k"), MILL_STR("x"), &err), MILL_OK);
     assert_int_equal(wait_for(&o, WAIT_MS), MILL_TOO_LARGE);
     assert_int_equal(mill_producer_queued(p), 0);

@@ -65,8 +65,7 @@ static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
     memset(text, 'x', BIG);
     lab_produce(&lab, "notes", 0, MILL_STR("big"), lab_note((struct mill_str){text, BIG}), NULL);
     free(text);
-    rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
-                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    rd_kafka_mock_push_request_errors(lab.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     pid = lab_stage(&lab, "notes");
     assert_int_equal(lab_read(&lab, "failures", got, 4, 1), 1);
     assert_string_equal(got[0].key, "big");

@@ -203,8 +203,7 @@ static void an_abortable_error_is_written_again(void **state)
 
     (void)state;
     lab_put(&lab, 0, "a1", "one"); /* before the errors: they are for the stage's producer */
-    rd_kafka_mock_push_request_errors(lab.mock, 0 /* Produce */, 1,
-                                      RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    rd_kafka_mock_push_request_errors(lab.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
     rd_kafka_mock_push_request_errors(lab.mock, TXN_OFFSET_COMMIT, 1,
                                       RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
     pid = lab_stage(&lab, "notes");
