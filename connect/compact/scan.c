@@ -1,5 +1,7 @@
 #include "compact/scan.h"
 
+#include "lake/footer_fetch.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -146,32 +148,13 @@ struct scan_reader {
     struct mill_err err;
 };
 
-enum mill_code mill_scan_footer(struct mill_s3 *s3, const struct mill_parquet *lib, const char *key,
-                                uint64_t bytes, struct mill_buf *tail, struct mill_arena *mem,
-                                struct mill_footer *out, struct mill_err *err)
-{
-    uint64_t n = bytes < MILL_FOOTER_GUESS ? bytes : MILL_FOOTER_GUESS;
-    enum mill_code rc = MILL_OK;
-
-    mill_buf_reset(tail);
-    for (int round = 0; round < 2 && !rc && n; round++) {
-        mill_buf_reset(tail);
-        rc = mill_s3_get_range(s3, key, bytes - n, n, tail, err);
-        uint64_t need = rc ? 0 : mill_footer_size(mill_buf_view(tail));
-        if (need <= n || need > bytes)
-            break;
-        n = need;
-    }
-    return rc ? rc : mill_footer_parse(lib, mill_buf_view(tail), mem, out, err);
-}
-
 /** @return MILL_OK also for an object without a footer */
 static enum mill_code scan_fetch(struct scan_reader *r, struct mill_s3 *s3,
                                  struct mill_compact_object *o, struct mill_buf *tail)
 {
     struct mill_footer *footer = mill_arena_calloc(r->mem, 1, sizeof *footer);
-    enum mill_code rc = footer ? mill_scan_footer(s3, r->run->lib, o->key.p, o->bytes, tail, r->mem,
-                                                  footer, &r->err)
+    enum mill_code rc = footer ? mill_footer_fetch(s3, r->run->lib, o->key.p, o->bytes, tail,
+                                                   r->mem, footer, &r->err)
                                : mill_fail(&r->err, MILL_E_NOMEM, "scan", "out of memory");
 
     if (!rc)

@@ -34,9 +34,5 @@ enum mill_code mill_scan_list(struct mill_scan *s, const char *topic, bool (*sto
 /** @brief Fetch the footers. An object that has none gets its `why`: that is no error. */
 enum mill_code mill_scan_footers(struct mill_scan *s, const struct mill_parquet *lib,
                                  bool (*stopped)(void), struct mill_err *err) MILL_NODISCARD;
-/** @brief The footer of one object. @return as s3.h says; MILL_E_DATA: it has none */
-enum mill_code mill_scan_footer(struct mill_s3 *s3, const struct mill_parquet *lib, const char *key,
-                                uint64_t bytes, struct mill_buf *tail, struct mill_arena *mem,
-                                struct mill_footer *out, struct mill_err *err) MILL_NODISCARD;
 
 #endif

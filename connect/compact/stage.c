@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/hash.h"
 #include "compact/source.h"
+#include "lake/footer_fetch.h"
 #include "lake/merge.h"
 #include "net/s3_upload.h"
 
@@ -123,7 +124,7 @@ static enum mill_code stage_verify(struct stage *g, const struct mill_compact_st
     if (!rc && !mill_str_eq(mill_map_get(head.meta, "sendmill-plan"), plan))
         rc = mill_fail(err, MILL_E_STATE, "object", "%s is there, and of other parts", key);
     if (!rc)
-        rc = mill_scan_footer(g->s3, g->job->lib, key, head.bytes, &tail, &mem, &footer, err);
+        rc = mill_footer_fetch(g->s3, g->job->lib, key, head.bytes, &tail, &mem, &footer, err);
     if (!rc && (footer.rows != s->rows || !footer.parts.p))
         rc = mill_fail(err, MILL_E_DATA, "merge", "%s has %lld rows, its parts %lld", key,
                        (long long)footer.rows, (long long)s->rows);

@@ -2,8 +2,7 @@
 #include "sink_parquet/range.h"
 
 #include "base/json.h"
-#include "compact/scan.h"
-#include "lake/footer.h"
+#include "lake/footer_fetch.h"
 
 #include <time.h>
 
@@ -65,7 +64,7 @@ static enum mill_code assign_half(struct mill_ctx *ctx, const struct lake_end *e
 
     mill_buf_reset(plan);
     mill_buf_init(&tail, MILL_FOOTER_MAX);
-    rc = mill_scan_footer(s->s3, s->lake.lib, e->key, e->bytes, &tail, &mem, &footer, err);
+    rc = mill_footer_fetch(s->s3, s->lake.lib, e->key, e->bytes, &tail, &mem, &footer, err);
     if (rc == MILL_E_DATA) { /* the audit names it; where the range ends is known all the same */
         mill_log_err(MILL_WARN, "last_object_unreadable", err);
         rc = MILL_OK;

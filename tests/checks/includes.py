@@ -15,6 +15,10 @@ LAYERS = {
     "stages": ["stages"],
     # What a provider posts, and how it is verified, is the provider's own business.
     "ingest": ["stages/runtime", "stages/mail", "stages/send/provider.h", "ingest"],
+    # lake/ is what the connectors share; none of them uses another one's folder.
+    "connect/lake": ["stages/runtime", "connect/lake"],
+    "connect/compact": ["stages/runtime", "connect/lake", "connect/compact"],
+    "connect/sink_parquet": ["stages/runtime", "connect/lake", "connect/sink_parquet"],
     "connect": ["stages/runtime", "connect"],
     "deploy": ["stages/runtime", "stages/mail", "connect/lake", "connect/compact", "deploy"],
 }

@@ -10,6 +10,8 @@ FAULTS = {
     "stages/runtime/net/x.h": ("#include <avro.h>\n", "includes", "avro may include avro.h"),
     "stages/mail/k.h": ("#include <librdkafka/rdkafka.h>\n", "includes", "may include librdkafka"),
     "connect/m.c": ('#include "mail/k.h"\n', "includes", "connect must not use stages/mail/k.h"),
+    "connect/lake/l.c": ('#include "compact/c.h"\n', "includes",
+                         "connect/lake must not use connect/compact/c.h"),
     "stages/runtime/avro/open.h": ("#include <avro.h>\n", "includes", "only a private header"),
     "stages/a.c": ("void f(void)\n{\n    strcpy(a, b);\n}\n", "banned", "a.c:3: banned call: strcpy"),
     "tests/unit/b.c": ("void g(void)\n{\n    strcat(a, b);\n}\n", "banned",
@@ -40,6 +42,8 @@ FINE = {
     "tests/unit/CMakeLists.txt": "mill_add_test(unit kept SOURCES test_kept.c)\n",
     "tests/unit/test_kept.c": "int a;\n",
     "tests/README.md": "unit/\n",
+    "connect/compact/c.h": '#include "lake/l.h"\n',
+    "connect/lake/l.h": "int l;\n",
     "deploy/kept": "a\nTO" + "DO(#7): with its issue\n",
 }
 
