@@ -13,9 +13,6 @@
 
 enum { WAIT_MS = 15000 };
 
-#include <stdlib.h>
-static const struct mill_pair dbg[] = {
-    {MILL_STR_INIT("debug"), MILL_STR_INIT("fetch,topic,broker")}};
 struct lab lab;
 struct mill_table_conf table_conf;
 
@@ -53,9 +50,7 @@ int table_lab_setup(void **state)
         return -1;
     mill_registry_free(r);
     table_conf = (struct mill_table_conf){
-        .kafka = {.brokers = lab.brokers,
-                  .client_id = "test",
-                  .rdkafka = {dbg, getenv("DBG") ? 1 : 0}},
+        .kafka = {.brokers = lab.brokers, .client_id = "test"},
         .registry = lab.registry_url,
         .state_dir = lab.dir,
         .name = "things",

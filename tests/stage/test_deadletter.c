@@ -337,10 +337,40 @@ static void status_told(void **state)
     fake_free(ctx);
 }
 
+/** What it cannot pass on goes nowhere, least of all back to mail.failures: the process ends, and
+ * its next life tries again. */
+static void what_it_cannot_pass_on_stops_it(void **state)
+{
+    enum { OUT_STATUS = 8 };
+    const struct mill_pair h[] = {PLACE, H("mill.class", "transient"), H("mill.attempt", "1")};
+    const struct mill_pair poison[] = {OF("mail.messages"), H("mill.stage", "send"),
+                                       H("mill.class", "poison"), H("mill.attempt", "1")};
+    char prefix[320] = "--retry-prefix=";
+    struct mill_ctx *ctx;
+    struct mill_record in;
+    struct mill_err err = {0};
+
+    (void)state;
+    memset(prefix + strlen(prefix), 'a', 300); /* of a topic that no broker has */
+    ctx = fake_new(&mill_stage_deadletter, prefix, NULL);
+    in = fake_record(ctx, 0, MESSAGE, &MILL_STR("v"));
+    in.headers = (struct mill_map){h, STAGE_ROWS(h)};
+    assert_int_equal(fake_run_twice(ctx, &in, &err), MILL_STOP);
+    assert_int_equal(fake_emits(ctx), 0);
+    fake_free(ctx);
+    ctx = fake_new(&mill_stage_deadletter, NULL);
+    fake_fail_emits(ctx, OUT_STATUS, MILL_E_IO);
+    in = fake_record(ctx, 0, MESSAGE, &MILL_STR("v"));
+    in.headers = (struct mill_map){poison, STAGE_ROWS(poison)};
+    assert_int_equal(fake_run_twice(ctx, &in, &err), MILL_STOP);
+    fake_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(replaced),
-                                       cmocka_unit_test(waits_grow_and_spread)};
+                                       cmocka_unit_test(waits_grow_and_spread),
+                                       cmocka_unit_test(what_it_cannot_pass_on_stops_it)};
 
     return TABLE(rows, deadletter_row) + TABLE(told, status_told) + TESTS(tests);
 }

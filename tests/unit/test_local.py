@@ -180,6 +180,13 @@ class Topology(unittest.TestCase):
             if "schema" in t:
                 self.assertTrue((REPO / "schemas" / t["schema"]).exists(), t["schema"])
         self.assertTrue(all(len(counts) == 1 for counts in joined.values()), joined)
+        for name in ("requests", "messages", "ledger", "status", "callbacks.events", "events",
+                     "cancellations", "retry.validate", "retry.send", "retry.enrich"):
+            self.assertEqual(topics[f"mail.{name}"].get("joined"), "mail", name)
+        for p in SHIPPED["processes"]:  # what a stage reads, and what comes back to it
+            if back := topics.get(f"mail.retry.{p['name']}"):
+                for name in p["in"].values():
+                    self.assertEqual(topics[name].get("joined"), back.get("joined", ""), name)
         for p in SHIPPED["processes"]:
             for names in [*p["in"].values(), *p["out"].values()]:
                 for name in names.split(","):
@@ -200,8 +207,10 @@ class Topology(unittest.TestCase):
             self.assertEqual(config[f"mail.delay.{tier}"]["message.timestamp.type"], "LogAppendTime")
             self.assertGreaterEqual(keeps[f"mail.delay.{tier}"], ms + 7 * day, tier)
         self.assertEqual(config["mail.ledger"]["message.timestamp.type"], "LogAppendTime")
-        for name in ("mail.requests", "mail.messages", "mail.failures", "mail.retry.validate",
-                     "mail.retry.send", "mail.retry.enrich", "mail.retry.unpack"):
+        stages = [p for p in SHIPPED["processes"] if p["kind"] == "stage"]
+        work = {name for p in stages for name in p["in"].values()}
+        work |= {name for name in config if name.startswith("mail.retry.")}
+        for name in work - {"mail.cancellations"}:
             self.assertEqual(config[name]["cleanup.policy"], "delete")
             self.assertGreaterEqual(keeps[name], 7 * day, name)
 
