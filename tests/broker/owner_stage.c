@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { OUT_COPIES, OUT_INTENTS, CALLS_MAX = 64, SLOW_MS = 2000 };
+enum { OUT_COPIES, OUT_INTENTS, CALLS_MAX = 64, SLOW_MS = 4000 };
 
 static const struct mill_port in_ports[] = {{"notes", "notes", &note_desc}, {0}};
 static const struct mill_port out_ports[] = {
