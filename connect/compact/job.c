@@ -270,6 +270,8 @@ enum mill_code mill_compact_run(struct mill_compact_job *job, const char *topic,
         r.stage = (struct stage){.job = job, .scan = &r.scan};
         rc = mill_s3_open(&r.stage.s3, job->s3, err);
         if (!rc)
+            rc = mill_s3_pool_new(&r.stage.pool, job->s3, MILL_STAGE_AHEAD, err);
+        if (!rc)
             rc = job_round(&r, topic, &again, err);
         deleted = deleted || r.deleted;
         if (!rc && !again && deleted && !job_stopped(job)) { /* once more, on what is left */
@@ -277,6 +279,7 @@ enum mill_code mill_compact_run(struct mill_compact_job *job, const char *topic,
             if (!rc)
                 rc = job_audit(&r, false, err);
         }
+        mill_s3_pool_free(r.stage.pool);
         mill_s3_free(r.stage.s3);
         mill_scan_release(&r.scan);
         mill_arena_release(&r.mem);

@@ -15,20 +15,29 @@ void mill_source_release(struct mill_source *s)
     mill_buf_release(&s->buf);
 }
 
+static void source_get(struct mill_source *s, struct mill_s3 *s3, uint64_t from, uint64_t n)
+{
+    mill_buf_reset(&s->buf);
+    s->code = mill_s3_get_range(s3, s->key, from, n, &s->buf, &s->err);
+    s->have = !s->code;
+}
+
+void mill_source_fetch(struct mill_s3 *s3, void *source)
+{
+    struct mill_source *s = source;
+
+    source_get(s, s3, 0, s->bytes);
+}
+
 static int source_read(void *arg, uint64_t from, void *out, size_t n)
 {
     struct mill_source *s = arg;
-    bool all = s->whole;
 
-    if (!s->have || !all) {
-        mill_buf_reset(&s->buf);
-        s->code =
-            mill_s3_get_range(s->s3, s->key, all ? 0 : from, all ? s->bytes : n, &s->buf, &s->err);
-        if (s->code)
-            return s->code == MILL_E_NOMEM ? ENOMEM : EIO;
-        s->have = true;
-    }
-    memcpy(out, s->buf.p + (all ? from : 0), n);
+    if (!s->code && !(s->have && s->whole))
+        source_get(s, s->s3, s->whole ? 0 : from, s->whole ? s->bytes : n);
+    if (s->code)
+        return s->code == MILL_E_NOMEM ? ENOMEM : EIO;
+    memcpy(out, s->buf.p + (s->whole ? from : 0), n);
     return 0;
 }
 

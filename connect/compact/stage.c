@@ -61,25 +61,72 @@ static enum mill_code stage_fit(struct stage *g, const struct mill_compact_step 
     return rc;
 }
 
+/** Parts that follow each other, at hand or on their way. */
+struct stage_batch {
+    struct mill_source v[MILL_STAGE_AHEAD];
+    size_t from, n; /**< of the step's parts */
+};
+
+/** Begin to fetch the parts from there on. */
+static void stage_ahead(struct stage *g, const struct mill_compact_step *s, size_t from,
+                        struct stage_batch *b)
+{
+    *b = (struct stage_batch){.from = from};
+    for (; b->n < MILL_STAGE_AHEAD && from + b->n < s->n; b->n++) {
+        const struct mill_compact_object *o = stage_part(g, s, from + b->n);
+        struct mill_source *source = &b->v[b->n];
+
+        mill_source_init(source, g->s3, o->key.p, o->bytes, true);
+        if (o->bytes <= MILL_STAGE_AHEAD_BYTES)
+            mill_s3_pool_add(g->pool, mill_source_fetch, source);
+    }
+}
+
+static enum mill_code stage_add(struct stage *g, const struct mill_compact_step *s,
+                                struct stage_batch *b, struct mill_merge *m, struct mill_err *err)
+{
+    enum mill_code rc = MILL_OK;
+
+    for (size_t i = 0; i < b->n && !rc; i++) {
+        const struct mill_compact_object *o = stage_part(g, s, b->from + i);
+        struct mill_source *source = &b->v[i];
+        struct mill_pq_source file = mill_source_file(source);
+
+        rc = mill_merge_add(m, o->key, o->footer, &file, err);
+        if (source->code) {
+            rc = source->code;
+            *err = source->err;
+        }
+        mill_source_release(source);
+    }
+    return rc;
+}
+
+static void stage_drop(struct stage_batch *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        mill_source_release(&b->v[i]);
+}
+
+/** A batch is merged while the next one is fetched. */
 static enum mill_code stage_rows(struct stage *g, const struct mill_compact_step *s,
                                  struct mill_merge *m, struct stage_out *out, struct mill_err *err)
 {
+    struct stage_batch batches[2] = {{.n = 0}};
     enum mill_code rc = mill_merge_open(m, s->rows, stage_sink, out, err);
 
-    for (size_t i = 0; i < s->n && !rc; i++) {
-        const struct mill_compact_object *o = stage_part(g, s, i);
-        struct mill_source source;
-        struct mill_pq_source file;
+    if (!rc)
+        stage_ahead(g, s, 0, &batches[0]);
+    for (size_t k = 0; batches[k % 2].n && !rc; k++) {
+        struct stage_batch *now = &batches[k % 2];
 
-        mill_source_init(&source, g->s3, o->key.p, o->bytes, true);
-        file = mill_source_file(&source);
-        rc = mill_merge_add(m, o->key, o->footer, &file, err);
-        if (source.code) {
-            rc = source.code;
-            *err = source.err;
-        }
-        mill_source_release(&source);
+        mill_s3_pool_wait(g->pool);
+        stage_ahead(g, s, now->from + now->n, &batches[(k + 1) % 2]);
+        rc = stage_add(g, s, now, m, err);
     }
+    mill_s3_pool_wait(g->pool);
+    stage_drop(&batches[0]);
+    stage_drop(&batches[1]);
     if (!rc)
         rc = mill_merge_finish(m, &s->o, err);
     if (out->code) {

@@ -6,12 +6,19 @@
 #define MILL_COMPACT_STAGE_H
 
 #include "compact/job.h"
+#include "net/s3_pool.h"
+
+enum {
+    MILL_STAGE_AHEAD = 8,             /**< parts that are fetched while as many are merged */
+    MILL_STAGE_AHEAD_BYTES = 1 << 20, /**< of one at most: a larger one waits for its turn */
+};
 
 struct stage {
     struct mill_compact_job *job;
     const struct mill_scan *scan;
     struct mill_s3 *s3;
-    int64_t until_ms; /**< mill_tick_ms() after which nothing may be put any more */
+    struct mill_s3_pool *pool; /**< fetches parts ahead */
+    int64_t until_ms;          /**< mill_tick_ms() after which nothing may be put any more */
 };
 
 /** @brief Count a step that is done or planned, and tell of it. */

@@ -259,6 +259,8 @@ enum mill_code mill_s3_get_range(struct mill_s3 *s, const char *key, uint64_t fr
     (void)s;
     if (fake_lake.s3_down || fake_lake.dead)
         return mill_fail(err, MILL_E_IO, "s3", "is down");
+    if (atomic_fetch_add(&fake_lake.gets, 1) + 1 == fake_lake.fail_get)
+        return mill_fail(err, MILL_E_IO, "s3", "connection reset");
     if (!o)
         return mill_fail(err, MILL_E_NOENT, "s3", "no such object");
     if (from + n > o->n)

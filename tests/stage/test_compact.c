@@ -272,6 +272,34 @@ static void test_killed(void **state)
     free(want);
 }
 
+/** Each read fails once, footers' and parts': nothing is put by half, and the next run does it. */
+static void test_unreadable(void **state)
+{
+    struct mill_err err = {0};
+    enum mill_code rc = MILL_E_IO;
+    char *want;
+
+    (void)state;
+    fill();
+    settle();
+    want = names();
+    for (int at = 1; rc; at++) {
+        struct mill_compact_job job = job_new();
+        char *got;
+        fill();
+        atomic_store(&fake_lake.gets, 0);
+        fake_lake.fail_get = at;
+        rc = mill_compact_run(&job, TOPIC, &err);
+        assert_true(rc == MILL_E_IO || (!rc && at > atomic_load(&fake_lake.gets)));
+        fake_lake.fail_get = 0;
+        settle();
+        got = names();
+        assert_string_equal(got, want);
+        free(got);
+    }
+    free(want);
+}
+
 static bool sleeps(void)
 {
     usleep(30000);
@@ -374,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_whole, sink_teardown),
         cmocka_unit_test_teardown(test_killed, sink_teardown),
+        cmocka_unit_test_teardown(test_unreadable, sink_teardown),
         cmocka_unit_test_teardown(test_slept, sink_teardown),
         cmocka_unit_test_teardown(test_race, sink_teardown),
         cmocka_unit_test_teardown(test_audit_after, sink_teardown),
