@@ -54,21 +54,14 @@ enum mill_code mill_lake_file_new(struct mill_lake_file **out, const struct mill
     return MILL_OK;
 }
 
-static void file_queue_clear(struct mill_lake_file *f, size_t from)
-{
-    for (size_t i = from; i < f->queue_n; i++)
-        f->queue[i].release(&f->queue[i]);
-    f->queue_n = 0;
-    f->queued = 0;
-}
-
 void mill_lake_file_free(struct mill_lake_file *f)
 {
     if (!f)
         return;
     if (f->writer)
         f->conf->lib->abort(f->writer);
-    file_queue_clear(f, 0);
+    for (size_t i = 0; i < f->queue_n; i++)
+        f->queue[i].release(&f->queue[i]);
     free(f->queue);
     mill_rows_release(&f->rows);
     mill_buf_release(&f->out);
@@ -156,26 +149,22 @@ static enum mill_code file_cut(struct mill_lake_file *f, struct mill_err *err)
     return MILL_OK;
 }
 
-/** What is in the queue goes through the writer. @param values distinct ones in a bloom filter */
+/** What is in the queue goes through the writer. @param values distinct ones in a bloom filter,
+ * when it is all that the file will hold; 0 = there will be more, or was */
 static enum mill_code file_encode(struct mill_lake_file *f, int64_t values, struct mill_err *err)
 {
+    bool whole = values && !f->writer;
     char text[200] = "";
     enum mill_code rc = f->writer ? MILL_OK : file_open(f, values, err);
-    int e = 0;
+    int e;
 
     if (rc)
         return rc;
-    f->lost = f->queue_n > 0;
-    for (size_t i = 0; i < f->queue_n; i++) {
-        e = f->conf->lib->write(f->writer, &f->queue[i], text, sizeof text); /* consumes it */
-        if (e) {
-            file_queue_clear(f, i + 1);
-            return file_failed(e, text, err);
-        }
-    }
-    file_queue_clear(f, f->queue_n);
-    f->lost = false;
-    return MILL_OK;
+    e = f->conf->lib->write(f->writer, f->queue, f->queue_n, whole, text, sizeof text);
+    f->queue_n = 0; /* consumed */
+    f->queued = 0;
+    f->lost = e != 0;
+    return e ? file_failed(e, text, err) : MILL_OK;
 }
 
 enum mill_code mill_lake_file_added(struct mill_lake_file *f, size_t bytes, struct mill_err *err)

@@ -14,7 +14,7 @@
 struct mill_parquet {
     int (*open)(struct mill_pq **, struct ArrowSchema *, const struct mill_pq_options *,
                 mill_pq_sink_fn, void *, char *, size_t);
-    int (*write)(struct mill_pq *, struct ArrowArray *, char *, size_t);
+    int (*write)(struct mill_pq *, struct ArrowArray *, size_t, int, char *, size_t);
     int64_t (*held)(const struct mill_pq *);
     int (*finish)(struct mill_pq *, const struct mill_pq_pair *, size_t, char *, size_t);
     void (*abort)(struct mill_pq *);

@@ -48,6 +48,17 @@ enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *a
     return MILL_OK;
 }
 
+static size_t part_largest(const struct sink *s)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < s->n_parts; i++)
+        for (size_t k = 0; k < s->parts[i]->n_files; k++)
+            if (s->parts[i]->files[k].held > most)
+                most = s->parts[i]->files[k].held;
+    return most;
+}
+
 static void part_files_free(struct sink *s, struct sink_part *p)
 {
     for (size_t i = 0; i < p->n_files; i++)
@@ -57,6 +68,7 @@ static void part_files_free(struct sink *s, struct sink_part *p)
     p->n_files = 0;
     s->held -= p->held;
     p->held = 0;
+    s->largest = part_largest(s);
     free(p->failed);
     p->failed = NULL;
     p->n_failed = p->failed_size = p->failed_bytes = 0;
@@ -140,6 +152,7 @@ static enum mill_code part_added(struct sink *s, struct sink_part *p, struct sin
     p->held += held - f->held;
     s->held += held - f->held;
     f->held = held;
+    s->largest = held > s->largest ? held : s->largest;
     return rc;
 }
 

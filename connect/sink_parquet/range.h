@@ -130,8 +130,10 @@ struct sink {
     size_t n_topics;
     struct sink_part **parts;
     size_t n_parts, last_part;
-    size_t held;   /**< bytes in all parts */
-    size_t budget; /**< that they may take: the memory option less what is read ahead or encoded */
+    size_t held;     /**< bytes in all parts */
+    size_t largest;  /**< bytes of the largest file in them */
+    size_t budget;   /**< that they and the file being encoded may take */
+    size_t encoding; /**< of it for that file, at most */
     int64_t turn_ms; /**< longest that one call works on: then the consumer is to be polled */
     /* One outage at a time is enough: after a fault nothing outside is tried before retry_ms. */
     int64_t retry_ms;

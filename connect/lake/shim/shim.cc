@@ -9,6 +9,7 @@
 #include <arrow/record_batch.h>
 #include <arrow/result.h>
 #include <arrow/status.h>
+#include <arrow/table.h>
 #include <arrow/type.h>
 #include <arrow/util/config.h>
 #include <arrow/util/key_value_metadata.h>
@@ -78,7 +79,8 @@ properties(const mill_pq_options &o, const arrow::Schema &schema, arrow::MemoryP
 struct mill_pq {
     std::unique_ptr<arrow::ProxyMemoryPool> pool =
         std::make_unique<arrow::ProxyMemoryPool>(arrow::system_memory_pool());
-    int64_t group_bytes = 0;
+    int64_t group_bytes = 0, group_rows = 0;
+    bool threads = false;
     std::shared_ptr<arrow::Schema> schema;
     std::shared_ptr<Sink> sink;
     std::unique_ptr<parquet::arrow::FileWriter> writer;
@@ -93,6 +95,8 @@ arrow::Status mill_pq_make(mill_pq **out, std::shared_ptr<arrow::Schema> schema,
     w->schema = std::move(schema);
     w->sink = std::make_shared<Sink>(sink, arg);
     w->group_bytes = o.row_group_bytes;
+    w->group_rows = o.row_group_rows;
+    w->threads = o.threads != 0;
     ARROW_ASSIGN_OR_RAISE(
         w->writer,
         parquet::arrow::FileWriter::Open(
@@ -125,12 +129,29 @@ extern "C" int mill_pq_open(struct mill_pq **out, struct ArrowSchema *schema,
     });
 }
 
-extern "C" int mill_pq_write(struct mill_pq *w, struct ArrowArray *batch, char *err, size_t size)
+extern "C" int mill_pq_write(struct mill_pq *w, struct ArrowArray *batches, size_t n, int whole,
+                             char *err, size_t size)
 {
-    return guarded(err, size, [&]() -> arrow::Status {
-        ARROW_ASSIGN_OR_RAISE(auto rows, arrow::ImportRecordBatch(batch, w->schema));
-        return mill_pq_add(w, *rows);
+    size_t taken = 0;
+    int rc = guarded(err, size, [&]() -> arrow::Status {
+        arrow::RecordBatchVector rows;
+        while (taken < n) {
+            ARROW_ASSIGN_OR_RAISE(auto one, arrow::ImportRecordBatch(&batches[taken++], w->schema));
+            rows.push_back(std::move(one));
+        }
+        if (whole && !w->threads) {
+            ARROW_ASSIGN_OR_RAISE(auto table, arrow::Table::FromRecordBatches(w->schema, rows));
+            return w->writer->WriteTable(*table, w->group_rows);
+        }
+        for (auto &one : rows) {
+            ARROW_RETURN_NOT_OK(mill_pq_add(w, *one));
+            one.reset(); /* its memory is of use to the next */
+        }
+        return arrow::Status::OK();
     });
+    for (; taken < n; taken++)
+        batches[taken].release(&batches[taken]);
+    return rc;
 }
 
 extern "C" int64_t mill_pq_held(const struct mill_pq *w)

@@ -45,8 +45,13 @@ struct mill_pq_pair {
  *  @return 0, or an errno value with a text in err. @own new in *out */
 int mill_pq_open(struct mill_pq **out, struct ArrowSchema *schema, const struct mill_pq_options *o,
                  mill_pq_sink_fn sink, void *arg, char *err, size_t err_size);
-/** @brief Add rows. @param batch consumed whatever the result. @return 0 or an errno value */
-int mill_pq_write(struct mill_pq *w, struct ArrowArray *batch, char *err, size_t err_size);
+/** @brief Add rows. @param batches consumed whatever the result
+ *  @param whole not 0: they are all that the file will hold. Without threads its columns are then
+ *  encoded one after the other, not all at once (a quarter less CPU for a file of some hundred
+ *  rows: tests/bench/RESULTS.md)
+ *  @return 0 or an errno value */
+int mill_pq_write(struct mill_pq *w, struct ArrowArray *batches, size_t n, int whole, char *err,
+                  size_t err_size);
 /** @brief Bytes of memory that the writer holds. */
 int64_t mill_pq_held(const struct mill_pq *w);
 /** @brief Write the footer with these pairs, and free. @return 0 or an errno value */

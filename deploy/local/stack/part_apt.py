@@ -8,7 +8,7 @@ from .base import Fail, output, run, say
 BUILD = """build-essential cmake ninja-build pkg-config git ca-certificates libavro-dev
     libcurl4-openssl-dev libmicrohttpd-dev libjansson-dev libcmocka-dev liblmdb-dev libidn2-dev
     libunistring-dev libgmime-3.0-dev libssl-dev libcrypt-dev libzstd-dev liblz4-dev libsasl2-dev
-    zlib1g-dev""".split()
+    libjemalloc-dev zlib1g-dev""".split()
 RUN = "supervisor python3-venv curl openssl kcat".split()
 DEV = """clang-14 libclang-rt-14-dev clang-format-14 llvm-14 gcovr jq""".split()
 
