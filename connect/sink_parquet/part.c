@@ -93,10 +93,46 @@ void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start)
     }
 }
 
+bool sink_part_take_out(struct sink *s, struct sink_part *p)
+{
+    struct sink_part *out = malloc(sizeof *out);
+
+    if (!out)
+        return false;
+    *out = *p;
+    out->n_fills = 0; /* they stay */
+    p->out = out;
+    s->n_out++;
+    p->files = NULL;
+    p->n_files = 0;
+    p->failed = NULL;
+    p->n_failed = p->failed_size = p->failed_bytes = 0;
+    p->held = 0;
+    mill_arena_init(&p->mem);
+    mill_buf_init(&p->rejected, PART_REJECTED_MAX);
+    mill_shape_keep(p->shape);
+    sink_part_reset(s, p, out->plan.end);
+    return true;
+}
+
+void sink_part_out_free(struct sink *s, struct sink_part *p)
+{
+    if (!p->out)
+        return;
+    part_files_free(s, p->out);
+    mill_buf_release(&p->out->rejected);
+    mill_shape_free(p->out->shape);
+    free(p->out);
+    p->out = NULL;
+    s->n_out--;
+}
+
 void sink_part_drop(struct sink *s, struct sink_part *p)
 {
     if (!p)
         return;
+    sink_upload_cancel(s, p);
+    sink_part_out_free(s, p);
     part_files_free(s, p);
     sink_fills_clear(p);
     mill_shape_free(p->shape);

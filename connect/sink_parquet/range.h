@@ -2,11 +2,15 @@
  * @file range.h
  * @brief What the files of sink_parquet share: its options, state, and the life of a range.
  *
- * Model: a partition gathers rows from its committed offset S. Rolling it freezes E, then goes
- * PLAN (commit S with the plan) → UPLOAD (each object by conditional PUT) → COMMIT (commit E), one
- * step after the other; a step that fails is tried again later, and no record of that partition is
- * taken meanwhile. A plan found at assignment (redo) is carried out to exactly its E. One thread,
- * but for the objects of a range, which are put side by side while it waits for all of them.
+ * Model: a partition gathers rows from its committed offset S. Rolling it freezes E and takes the
+ * range out; the next is gathered from E meanwhile. What is out goes PLAN (commit S with the plan)
+ * → UPLOAD (each object by conditional PUT) → COMMIT (commit E), one step after the other; a step
+ * that fails is tried again later, and until E is committed no second range of the partition goes
+ * out. A plan found at assignment (redo) is carried out to exactly its E.
+ *
+ * Threads: all of this is one, but for UPLOAD: a thread encodes the range's objects and has them
+ * put side by side (roll.c). There is one such upload at a time in the process; until it has been
+ * taken in again nobody else looks at the files of its range.
  */
 #ifndef MILL_SINK_PARQUET_H
 #define MILL_SINK_PARQUET_H
@@ -82,14 +86,18 @@ struct sink_file {
 };
 
 enum sink_state {
-    SINK_OPEN,   /**< gathers rows */
+    SINK_OPEN, /**< gathers rows */
+    /* Out: */
     SINK_PLAN,   /**< to commit S with the plan */
     SINK_UPLOAD, /**< to put what is not yet in the lake */
     SINK_COMMIT, /**< to commit E */
-    SINK_DEAD,   /**< the group gave it to another, or rows were lost: does nothing any more */
+    /* And: */
+    SINK_DEAD, /**< the group gave it to another, or rows were lost: does nothing any more */
 };
 
+/** A partition and the range that it gathers; or, in its `out`, the range that is to be written. */
 struct sink_part {
+    struct sink_part *out;    /**< NULL = none */
     struct sink_topic *topic; /**< as this range has it: by the options, or by the plan of a redo */
     struct sink_topic *home;  /**< by the options */
     int32_t partition;
@@ -121,7 +129,8 @@ struct sink_part {
 
 struct sink {
     struct mill_s3 *s3;
-    struct mill_s3_pool *uploads;
+    struct mill_s3_pool *pool;
+    struct sink_upload *upload; /**< the one that goes on; NULL = none */
     struct mill_lake_conf lake;
     struct mill_shape *raw_shape, *rejected_shape;
     struct sink_schema *schemas;
@@ -129,12 +138,15 @@ struct sink {
     struct sink_topic **topics;
     size_t n_topics;
     struct sink_part **parts;
-    size_t n_parts, last_part;
-    size_t held;     /**< bytes in all parts */
-    size_t largest;  /**< bytes of the largest file in them */
-    size_t budget;   /**< that they and the file being encoded may take */
-    size_t encoding; /**< of it for that file, at most */
-    int64_t turn_ms; /**< longest that one call works on: then the consumer is to be polled */
+    size_t n_parts, last_part, next_poll;
+    size_t n_out;        /**< parts of which a range is out */
+    size_t held;         /**< bytes in all parts, out or not */
+    size_t largest;      /**< bytes of the largest file in them */
+    size_t budget;       /**< that they and the file being encoded may take */
+    size_t encoding;     /**< of it for that file, at most */
+    size_t beside_bytes; /**< a range of so many is written beside the others; a smaller one is
+                              waited for */
+    int64_t turn_ms; /**< longest that one call waits or works: then the consumer is to be polled */
     /* One outage at a time is enough: after a fault nothing outside is tried before retry_ms. */
     int64_t retry_ms;
     unsigned faults;
@@ -166,10 +178,15 @@ void sink_topics_free(struct sink *s);
 struct sink_part *sink_part_find(struct sink *s, const char *topic, int32_t partition);
 enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *at,
                              struct sink_part **out, struct mill_err *err);
-/** @brief Forget a partition and all that it holds. */
+/** @brief Forget a partition and all that it holds. NULL-safe. */
 void sink_part_drop(struct sink *s, struct sink_part *p);
-/** @brief Empty it for the next range. */
+/** @brief Empty it: the next range begins at start. */
 void sink_part_reset(struct sink *s, struct sink_part *p, int64_t start);
+/** @brief Take its range, which has a plan, out; the next one begins where this one ends.
+ *  @return false: no memory */
+bool sink_part_take_out(struct sink *s, struct sink_part *p) MILL_NODISCARD;
+/** @brief Free the range that is out, which no upload may be at. */
+void sink_part_out_free(struct sink *s, struct sink_part *p);
 /** @brief Keep one record. @return MILL_DONE; MILL_LATER (something outside is away, or the
  *  range must be rolled first: *roll); MILL_STOP */
 enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,
@@ -194,10 +211,32 @@ void sink_fills_clear(struct sink_part *p);
 enum mill_code sink_schema_check(struct mill_ctx *ctx, struct sink_topic *t, struct mill_err *err);
 
 /* roll.c */
-/** @brief Freeze the range at p->next; nothing is done yet. */
+/** @brief Freeze the range at p->next and take it out, unless one of the partition is out already;
+ *  nothing else is done yet. */
 void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why);
-/** @brief Go as far as one can now. @return MILL_DONE (look at p->state), or MILL_STOP */
+/** @brief Bring what is out as far as one can now without waiting for S3.
+ *  @return MILL_DONE (look at p->out), or MILL_STOP */
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
+/** @brief Wait for the upload that goes on, whosever it is, a turn at most, and bring its range
+ *  further. @return as sink_advance */
+enum mill_verdict sink_settle(struct mill_ctx *ctx, struct mill_err *err);
+
+/* upload.c */
+/** @brief Begin to put what of the range that is out is not yet in the lake. There must be no
+ * upload.
+ *  @param until_ms mill_tick_ms(); no object is put later
+ *  @return MILL_OK; MILL_E_NOMEM, MILL_E_STATE */
+enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int64_t until_ms,
+                                 struct mill_err *err);
+/** @brief The partition whose range the upload that goes on is of. @return NULL = none goes on */
+struct sink_part *sink_upload_of(const struct sink *s);
+/** @brief Is it over, or in wait_ms at the latest? There must be one. */
+bool sink_upload_ended(const struct sink *s, int64_t wait_ms);
+/** @brief Take in what it did. It must be over.
+ *  @return MILL_OK: all that it began is in the lake; MILL_E_IO: later again; others: stop */
+enum mill_code sink_upload_end(struct mill_ctx *ctx, struct mill_err *err);
+/** @brief End the partition's upload, if one goes on, whatever of it is done. */
+void sink_upload_cancel(struct sink *s, const struct sink_part *p);
 /** @brief Commit that from the range's start up to `to` the log has no record: its markers may
  * expire before the next record comes, which is no gap then. */
 void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err);

@@ -22,6 +22,8 @@ enum {
     SINK_PREFETCH_MAX = 256 << 20,
     SINK_ENCODING_MAX = 64 << 20,
     SINK_TURN_MS = 5000,
+    SINK_BESIDE_BYTES = 1 << 20,
+    SINK_AHEAD = 8, /**< one part of so many is free when a range is ended for want of room */
     SINK_ENCODING_TIMES = 2,
     SINK_FAILED_MAX = 4 << 20 /**< bytes of failure records in one transaction, about */
 };
@@ -179,6 +181,7 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
     s->turn_ms = SINK_TURN_MS;
+    s->beside_bytes = SINK_BESIDE_BYTES;
     s->lake.threads = true;
     s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
     s->encoding = (size_t)sink_encoding(conf);
@@ -190,7 +193,7 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
         rc = mill_raw_shape(&s->rejected_shape, true, err);
     if (!rc)
         rc = mill_s3_open(&s->s3, &conf->s3, err);
-    return rc ? rc : mill_s3_pool_new(&s->uploads, &conf->s3, conf->uploads, err);
+    return rc ? rc : mill_s3_pool_new(&s->pool, &conf->s3, conf->uploads, err);
 }
 
 static void sink_close(struct mill_ctx *ctx)
@@ -210,8 +213,8 @@ static void sink_close(struct mill_ctx *ctx)
     mill_shape_free(s->raw_shape);
     mill_shape_free(s->rejected_shape);
     s->raw_shape = s->rejected_shape = NULL;
-    mill_s3_pool_free(s->uploads);
-    s->uploads = NULL;
+    mill_s3_pool_free(s->pool);
+    s->pool = NULL;
     mill_s3_free(s->s3);
     s->s3 = NULL;
 }
@@ -226,26 +229,26 @@ static enum mill_verdict sink_later(struct mill_ctx *ctx)
     return MILL_LATER;
 }
 
-/** Do the ranges leave too little to encode with? Where all files are small half of that is theirs:
- *  a fifth less CPU at 1,008 files. */
-static bool sink_full(const struct sink *s)
+/** Do the ranges leave less than this free? The file being encoded takes a few times its rows;
+ * where all files are small, half of its share is the ranges': a fifth less CPU at 1,008 files. */
+static bool sink_scarce(const struct sink *s, size_t free)
 {
     size_t most = s->encoding / 2 + SINK_ENCODING_TIMES * s->largest;
 
-    return s->held + (most < s->encoding ? most : s->encoding) > s->budget;
+    return s->held + (most < s->encoding ? most : s->encoding) + free > s->budget;
 }
 
 /** Make room: end the largest range. A redo's cannot be ended before its plan says so. While one
- *  waits for the outside no other is ended, or an outage would cut all of them short. */
+ *  is out no other is ended, or an outage would cut all of them short. */
 static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
     struct sink_part *largest = NULL;
 
+    if (s->n_out)
+        return MILL_DONE;
     for (size_t i = 0; i < s->n_parts; i++) {
         struct sink_part *p = s->parts[i];
-        if (p->state != SINK_OPEN && p->held)
-            return MILL_DONE;
         if (p->state == SINK_OPEN && !p->redo && p->rows && (!largest || p->held > largest->held))
             largest = p;
     }
@@ -255,25 +258,32 @@ static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
     return sink_advance(ctx, largest, err);
 }
 
-/** End the range if it has reached a limit, or its plan's end. */
+/** Which limit the range has reached. @return false: none, or it is a redo before its plan's end */
+static bool sink_at_limit(const struct sink_conf *conf, const struct sink_part *p,
+                          enum sink_roll *why)
+{
+    if (p->redo) {
+        *why = SINK_ROLL_REDO;
+        return p->rows && p->next >= p->plan.end;
+    }
+    *why = p->rows >= conf->roll_rows ? SINK_ROLL_ROWS : SINK_ROLL_BYTES;
+    return p->rows >= conf->roll_rows || p->held >= conf->roll_bytes ||
+           p->failed_bytes >= SINK_FAILED_MAX;
+}
+
+/** End the range if it has reached a limit, and the largest one before there is no room left: those
+ *  beside it go on while it is written. */
 static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
                                      struct mill_err *err)
 {
-    const struct sink_conf *conf = mill_conf(ctx);
     struct sink *s = mill_state(ctx);
+    enum sink_roll why;
 
-    if (p->redo) {
-        if (p->next < p->plan.end)
-            return MILL_DONE;
-        sink_roll(ctx, p, SINK_ROLL_REDO);
-    } else if (p->rows >= conf->roll_rows) {
-        sink_roll(ctx, p, SINK_ROLL_ROWS);
-    } else if (p->held >= conf->roll_bytes || p->failed_bytes >= SINK_FAILED_MAX) {
-        sink_roll(ctx, p, SINK_ROLL_BYTES);
-    }
-    if (p->state != SINK_OPEN)
+    if (sink_at_limit(mill_conf(ctx), p, &why) && !p->out) {
+        sink_roll(ctx, p, why);
         return sink_advance(ctx, p, err);
-    return sink_full(s) ? sink_shrink(ctx, err) : MILL_DONE;
+    }
+    return sink_scarce(s, s->budget / SINK_AHEAD) ? sink_shrink(ctx, err) : MILL_DONE;
 }
 
 /** A redo ends where its plan does, by position: what stood there may be compacted away.
@@ -296,23 +306,40 @@ static enum mill_verdict sink_redo_end(struct mill_ctx *ctx, struct sink_part *p
     return MILL_DONE;
 }
 
+/** Wait, a turn at most for each upload, until no range of the partition is out. */
+static enum mill_verdict sink_make_way(struct mill_ctx *ctx, struct sink_part *p,
+                                       struct mill_err *err)
+{
+    if (!p->out)
+        return MILL_DONE;
+    if (sink_settle(ctx, err) != MILL_DONE || sink_advance(ctx, p, err) != MILL_DONE)
+        return MILL_STOP;
+    return sink_settle(ctx, err);
+}
+
 /** Is the partition able to take this record now? DONE = yes, LATER, STOP. */
 static enum mill_verdict sink_may_take(struct mill_ctx *ctx, struct sink_part *p,
                                        const struct mill_record *in, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
+    enum sink_roll why;
 
     if (sink_redo_end(ctx, p, in->offset, err) != MILL_DONE)
         return MILL_STOP;
-    if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
-        return MILL_STOP;
+    if (sink_at_limit(mill_conf(ctx), p, &why)) {
+        if (sink_make_way(ctx, p, err) != MILL_DONE)
+            return MILL_STOP;
+        sink_roll(ctx, p, why);
+        if (sink_at_limit(mill_conf(ctx), p, &why))
+            return MILL_LATER;
+    }
     if (p->state != SINK_OPEN)
         return MILL_LATER;
     /* Over the budget with nothing that could be written out: whoever adds waits. */
-    if (sink_full(s) && !p->redo) {
-        if (sink_shrink(ctx, err) != MILL_DONE)
+    if (sink_scarce(s, 0) && !p->redo) {
+        if (sink_shrink(ctx, err) != MILL_DONE || sink_settle(ctx, err) != MILL_DONE)
             return MILL_STOP;
-        if (sink_full(s))
+        if (sink_scarce(s, 0))
             return MILL_LATER;
     }
     return MILL_DONE;
@@ -337,8 +364,8 @@ static enum mill_verdict sink_on_record(struct mill_ctx *ctx, const struct mill_
         roll = false;
     if (v == MILL_LATER &&
         roll) { /* its schema needs a range of its own: end this one, try again */
+        v = sink_make_way(ctx, p, err);
         sink_roll(ctx, p, SINK_ROLL_SCHEMA);
-        v = sink_may_take(ctx, p, in, err);
         if (v == MILL_DONE)
             v = sink_part_add(ctx, p, in, &roll, err);
     }
@@ -350,31 +377,47 @@ static enum mill_verdict sink_on_record(struct mill_ctx *ctx, const struct mill_
 /** A range that is empty: say how far the log is, too, once it has gone on without records. */
 static void sink_idle(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err)
 {
-    if (p->state == SINK_OPEN && !p->rows && !p->redo && to > p->next)
+    if (p->state == SINK_OPEN && !p->rows && !p->redo && !p->out && to > p->next)
         sink_seen(ctx, p, to, err);
 }
 
-/** Wall clock, retries, and everything at the end. */
-static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
+/** Wall clock, and what is out. */
+static enum mill_verdict sink_poll_part(struct mill_ctx *ctx, struct sink_part *p,
+                                        struct mill_err *err)
 {
     const struct sink_conf *conf = mill_conf(ctx);
+    int64_t to = p->redo || !p->rows ? mill_sink_read_to(ctx, p->topic->name, p->partition) : -1;
+
+    if (sink_redo_end(ctx, p, to, err) != MILL_DONE)
+        return MILL_STOP;
+    if (p->rows && !p->redo && mill_tick_ms() - p->opened_ms >= (int64_t)conf->flush_ms)
+        sink_roll(ctx, p, SINK_ROLL_TIME);
+    sink_idle(ctx, p, to, err);
+    return sink_advance(ctx, p, err);
+}
+
+/** Everything that can be written now is. */
+static enum mill_verdict sink_drain(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
+{
+    if (sink_make_way(ctx, p, err) != MILL_DONE)
+        return MILL_STOP;
+    if (!p->redo)
+        sink_roll(ctx, p, SINK_ROLL_DRAIN);
+    return sink_make_way(ctx, p, err);
+}
+
+/** One partition after the other, each call beginning where the last one has ended. */
+static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
+{
     struct sink *s = mill_state(ctx);
     int64_t began = mill_tick_ms();
-    bool drain = mill_draining(ctx);
 
     (void)wait_ms;
-    for (size_t i = 0; i < s->n_parts && !sink_backing_off(s); i++) {
-        struct sink_part *p = s->parts[i];
-        int64_t to =
-            p->redo || !p->rows ? mill_sink_read_to(ctx, p->topic->name, p->partition) : -1;
-
-        if (sink_redo_end(ctx, p, to, err) != MILL_DONE)
+    for (size_t k = 0; k < s->n_parts && !sink_backing_off(s); k++) {
+        struct sink_part *p = s->parts[s->next_poll++ % s->n_parts];
+        if (sink_poll_part(ctx, p, err) != MILL_DONE)
             return MILL_STOP;
-        if (p->state == SINK_OPEN && p->rows && !p->redo &&
-            (drain || mill_tick_ms() - p->opened_ms >= (int64_t)conf->flush_ms))
-            sink_roll(ctx, p, drain ? SINK_ROLL_DRAIN : SINK_ROLL_TIME);
-        sink_idle(ctx, p, to, err);
-        if (p->state != SINK_OPEN && sink_advance(ctx, p, err) != MILL_DONE)
+        if (mill_draining(ctx) && sink_drain(ctx, p, err) != MILL_DONE)
             return MILL_STOP;
         if (mill_tick_ms() - began > s->turn_ms)
             break;
@@ -392,11 +435,8 @@ static void sink_on_revoke(struct mill_ctx *ctx, const char *topic, int32_t part
     if (!p)
         return;
     /* When we leave for good, what is here goes out; in a rebalance the next owner reads it. */
-    if (!lost && mill_draining(ctx) && !p->redo) {
-        sink_roll(ctx, p, SINK_ROLL_DRAIN);
-        if (sink_advance(ctx, p, &err) != MILL_DONE)
-            mill_log_err(MILL_ERROR, "drain_failed", &err);
-    }
+    if (!lost && mill_draining(ctx) && sink_drain(ctx, p, &err) != MILL_DONE)
+        mill_log_err(MILL_ERROR, "drain_failed", &err);
     sink_part_drop(s, p);
 }
 

@@ -1,0 +1,312 @@
+/* The objects of a range that is out, on a thread of their own: one after the other is encoded
+ * there, and put by the pool meanwhile. Encoding takes half of the sink's CPU time; beside it the
+ * next ranges are gathered (tests/bench/RESULTS.md: rows a second before and after). */
+#include "sink_parquet/range.h"
+
+#include "base/fault.h"
+#include "base/hash.h"
+#include "lake/footer.h"
+#include "net/s3_upload.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { UPLOAD_SIBLINGS_MAX = 1 << 20 };
+
+struct sink_upload {
+    struct sink_part *part;  /**< whose range it is */
+    const struct sink *sink; /**< for the thread: what is shared and does not change */
+    const char *prefix;      /**< of object names */
+    struct mill_arena mem;
+    struct mill_buf siblings;             /**< what each footer says */
+    char plan[2 * MILL_SHA256_BYTES + 1]; /**< what each object's metadata says */
+    int64_t until_ms;                     /**< mill_tick_ms(); none is put later */
+    atomic_bool stop;                     /**< begin no other */
+    struct upload_put *puts;
+    size_t n;
+    enum mill_code code; /**< of the thread */
+    struct mill_err err;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool ended; /**< under the lock: the thread works no more */
+};
+
+/** One object. */
+struct upload_put {
+    struct sink_upload *upload;
+    struct sink_file *file;
+    const char *key;
+    struct mill_str bytes;
+    enum mill_s3_put how;
+    enum mill_code code; /**< MILL_OK; MILL_E_IO: later; else stop */
+    struct mill_err err;
+};
+
+static struct mill_object upload_object(const struct sink_part *r, const struct sink_file *f)
+{
+    return (struct mill_object){.kind = f->kind,
+                                .topic = mill_str(r->topic->name),
+                                .topic_id = mill_str(r->topic_id),
+                                .partition = r->partition,
+                                .start = r->start,
+                                .end = r->plan.end,
+                                .day = f->day,
+                                .hour = f->hour};
+}
+
+/** What else the range became: [{"object":…,"rows":n},…]. */
+static enum mill_code upload_siblings(const struct sink_part *r, const char *prefix,
+                                      struct mill_buf *out, struct mill_err *err)
+{
+    struct mill_buf name;
+    enum mill_code rc = MILL_OK;
+
+    mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
+    mill_buf_putc(out, '[');
+    for (size_t i = 0; i < r->n_files && !rc; i++) {
+        struct mill_object o = upload_object(r, &r->files[i]);
+        mill_buf_reset(&name);
+        rc = mill_object_name(&o, mill_str(prefix), &name, err);
+        mill_buf_puts(out, i ? ",{\"object\":" : "{\"object\":");
+        if (!rc)
+            mill_buf_json(out, mill_buf_view(&name));
+        mill_buf_printf(out, ",\"rows\":%lld}", (long long)r->files[i].rows);
+    }
+    mill_buf_putc(out, ']');
+    mill_buf_release(&name);
+    if (!rc && out->failed)
+        rc = mill_fail(err, MILL_E_NOMEM, "footer", "out of memory");
+    return rc;
+}
+
+/** The file's bytes, with a footer that says what it is. */
+static enum mill_code upload_finish(const struct sink_part *r, struct sink_file *f,
+                                    const char *siblings, struct mill_str *bytes,
+                                    struct mill_err *err)
+{
+    const struct mill_object o = upload_object(r, f);
+    struct mill_footer_texts texts;
+    struct mill_pq_pair pairs[MILL_FOOTER_RANGE + 3];
+    struct mill_buf rejected;
+    size_t n = MILL_FOOTER_RANGE;
+    enum mill_code rc;
+
+    mill_buf_init(&rejected, UPLOAD_SIBLINGS_MAX);
+    /* So many that the list is cut: the rejected= object still has them all. */
+    mill_buf_printf(&rejected, "[%s]", r->rejected.failed || !r->rejected.n ? "" : r->rejected.p);
+    mill_footer_range(&o, f->rows, &texts, pairs);
+    pairs[n++] = (struct mill_pq_pair){"sendmill.plan", r->plan_text};
+    pairs[n++] = (struct mill_pq_pair){"sendmill.siblings", siblings};
+    pairs[n++] = (struct mill_pq_pair){"sendmill.rejected", rejected.failed ? "[]" : rejected.p};
+    rc = mill_lake_file_finish(f->file, pairs, n, bytes, err);
+    mill_buf_release(&rejected);
+    return rc;
+}
+
+/** An object of that name is there: it must be what the same plan made. */
+static enum mill_code upload_same(struct mill_s3 *s3, const char *key, struct mill_str plan,
+                                  struct mill_err *err)
+{
+    struct mill_s3_head head;
+    enum mill_code rc = mill_s3_head(s3, key, &head, err);
+
+    if (rc)
+        return rc == MILL_E_NOENT ? MILL_E_IO : rc;
+    if (!mill_str_eq(mill_map_get(head.meta, "sendmill-plan"), plan))
+        return mill_fail(err, MILL_E_STATE, "object", "%s is there, and of another plan", key);
+    return MILL_OK;
+}
+
+/** On a thread of the pool. */
+static void upload_put(struct mill_s3 *s3, void *arg)
+{
+    struct upload_put *put = arg;
+    const struct mill_pair meta = {MILL_STR("sendmill-plan"), mill_str(put->upload->plan)};
+    enum mill_code rc;
+
+    mill_s3_until(s3, put->upload->until_ms);
+    rc = mill_s3_put_large(s3, put->key, put->bytes, (struct mill_map){&meta, 1}, &put->how,
+                           &put->err);
+    if (!rc && put->how == MILL_S3_EXISTS)
+        rc = upload_same(s3, put->key, meta.value, &put->err);
+    if (!rc)
+        MILL_FAULT_POINT("sink.after-put");
+    else
+        atomic_store(&put->upload->stop, true);
+    put->code = !rc || rc == MILL_E_STATE || rc == MILL_E_NOMEM ? rc : MILL_E_IO;
+}
+
+/** One more: finished here, put there. */
+static enum mill_code upload_add(struct sink_upload *u, struct sink_file *f, struct mill_err *err)
+{
+    struct upload_put *put = &u->puts[u->n];
+    struct mill_object o = upload_object(u->part->out, f);
+    struct mill_buf name;
+    enum mill_code rc;
+
+    mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
+    *put = (struct upload_put){.upload = u, .file = f};
+    rc = mill_object_name(&o, mill_str(u->prefix), &name, err);
+    put->key = rc ? NULL : mill_arena_dup(&u->mem, mill_buf_view(&name)).p;
+    mill_buf_release(&name);
+    if (rc || !put->key)
+        return rc ? rc : mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
+    rc = upload_finish(u->part->out, f, u->siblings.p, &put->bytes, err);
+    if (rc)
+        return rc;
+    u->n++;
+    mill_s3_pool_add(u->sink->pool, upload_put, put);
+    return MILL_OK;
+}
+
+/** What is not yet in the lake; until the end, or a failure. */
+static void *upload_main(void *arg)
+{
+    struct sink_upload *u = arg;
+    struct sink_part *r = u->part->out;
+
+    for (size_t i = 0; i < r->n_files && !u->code && !atomic_load(&u->stop); i++)
+        if (r->files[i].file)
+            u->code = upload_add(u, &r->files[i], &u->err);
+    mill_s3_pool_wait(u->sink->pool);
+    pthread_mutex_lock(&u->lock);
+    u->ended = true;
+    pthread_cond_signal(&u->over);
+    pthread_mutex_unlock(&u->lock);
+    return NULL;
+}
+
+static void upload_free(struct sink_upload *u)
+{
+    mill_buf_release(&u->siblings);
+    mill_arena_release(&u->mem);
+    pthread_cond_destroy(&u->over);
+    pthread_mutex_destroy(&u->lock);
+    free(u);
+}
+
+static void upload_init(struct sink_upload *u)
+{
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&u->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&u->over, &attr);
+    pthread_condattr_destroy(&attr);
+    mill_buf_init(&u->siblings, UPLOAD_SIBLINGS_MAX);
+}
+
+enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int64_t until_ms,
+                                 struct mill_err *err)
+{
+    const struct sink_conf *conf = mill_conf(ctx);
+    struct sink *s = mill_state(ctx);
+    unsigned char digest[MILL_SHA256_BYTES];
+    struct sink_upload *u = calloc(1, sizeof *u);
+    enum mill_code rc = MILL_OK;
+
+    if (!u)
+        return mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
+    upload_init(u);
+    u->part = p;
+    u->sink = s;
+    u->prefix = conf->s3.prefix;
+    u->until_ms = until_ms;
+    u->puts = mill_arena_calloc(&u->mem, p->out->n_files + 1, sizeof *u->puts);
+    if (!u->puts || !mill_sha256(mill_str(p->out->plan_text), digest))
+        rc = mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
+    if (!rc) {
+        mill_hex(digest, sizeof digest, u->plan);
+        rc = upload_siblings(p->out, u->prefix, &u->siblings, err);
+    }
+    if (!rc && pthread_create(&u->thread, NULL, upload_main, u))
+        rc = mill_fail(err, MILL_E_NOMEM, "upload", "no thread");
+    if (rc) {
+        upload_free(u);
+        return rc;
+    }
+    s->upload = u;
+    return MILL_OK;
+}
+
+bool sink_upload_ended(const struct sink *s, int64_t wait_ms)
+{
+    struct sink_upload *u = s->upload;
+    struct timespec until;
+    bool ended;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(wait_ms / 1000);
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&u->lock);
+    while (!u->ended && wait_ms > 0 && pthread_cond_timedwait(&u->over, &u->lock, &until) == 0) {
+    }
+    ended = u->ended;
+    pthread_mutex_unlock(&u->lock);
+    return ended;
+}
+
+/** It is in the lake. */
+static void upload_done(struct mill_ctx *ctx, struct sink_part *r, const struct upload_put *put)
+{
+    struct sink *s = mill_state(ctx);
+    struct sink_file *f = put->file;
+
+    mill_count(ctx, SINK_M_OBJECTS, put->how, 1);
+    mill_count(ctx, SINK_M_BYTES, 0, put->how == MILL_S3_CREATED ? put->bytes.n : 0);
+    mill_log(MILL_INFO, "object_put",
+             MILL_KV(MILL_KS("object", put->key), MILL_KI("rows", f->rows),
+                     MILL_KI("bytes", put->bytes.n)),
+             put->how == MILL_S3_CREATED ? "written" : "was there");
+    mill_lake_file_free(f->file);
+    f->file = NULL;
+    r->held -= f->held;
+    s->held -= f->held;
+    f->held = 0;
+}
+
+enum mill_code sink_upload_end(struct mill_ctx *ctx, struct mill_err *err)
+{
+    struct sink *s = mill_state(ctx);
+    struct sink_upload *u = s->upload;
+    enum mill_code rc;
+
+    pthread_join(u->thread, NULL);
+    s->upload = NULL;
+    rc = u->code;
+    if (rc)
+        *err = u->err;
+    for (size_t i = 0; i < u->n; i++) {
+        if (!u->puts[i].code) {
+            upload_done(ctx, u->part->out, &u->puts[i]);
+        } else if (!rc || rc == MILL_E_IO) { /* what stops us is said before what passes */
+            rc = u->puts[i].code;
+            *err = u->puts[i].err;
+        }
+    }
+    upload_free(u);
+    return rc;
+}
+
+struct sink_part *sink_upload_of(const struct sink *s)
+{
+    return s->upload ? s->upload->part : NULL;
+}
+
+void sink_upload_cancel(struct sink *s, const struct sink_part *p)
+{
+    struct sink_upload *u = s->upload;
+
+    if (!u || u->part != p)
+        return;
+    atomic_store(&u->stop, true);
+    pthread_join(u->thread, NULL);
+    s->upload = NULL;
+    upload_free(u);
+}
