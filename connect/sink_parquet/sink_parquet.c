@@ -238,6 +238,13 @@ static bool sink_scarce(const struct sink *s, size_t free)
     return s->held + (most < s->encoding ? most : s->encoding) + free > s->budget;
 }
 
+static enum mill_verdict sink_end(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why,
+                                  struct mill_err *err)
+{
+    sink_roll(ctx, p, why);
+    return sink_advance(ctx, p, err);
+}
+
 /** Make room: end the largest range. A redo's cannot be ended before its plan says so. While one
  *  is out no other is ended, or an outage would cut all of them short. */
 static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
@@ -254,8 +261,7 @@ static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
     }
     if (!largest)
         return MILL_DONE;
-    sink_roll(ctx, largest, SINK_ROLL_MEMORY);
-    return sink_advance(ctx, largest, err);
+    return sink_end(ctx, largest, SINK_ROLL_MEMORY, err);
 }
 
 /** Which limit the range has reached. @return false: none, or it is a redo before its plan's end */
@@ -279,10 +285,8 @@ static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
     struct sink *s = mill_state(ctx);
     enum sink_roll why;
 
-    if (sink_at_limit(mill_conf(ctx), p, &why) && !p->out) {
-        sink_roll(ctx, p, why);
-        return sink_advance(ctx, p, err);
-    }
+    if (sink_at_limit(mill_conf(ctx), p, &why) && !p->out)
+        return sink_end(ctx, p, why, err);
     return sink_scarce(s, s->budget / SINK_AHEAD) ? sink_shrink(ctx, err) : MILL_DONE;
 }
 
@@ -327,9 +331,8 @@ static enum mill_verdict sink_may_take(struct mill_ctx *ctx, struct sink_part *p
     if (sink_redo_end(ctx, p, in->offset, err) != MILL_DONE)
         return MILL_STOP;
     if (sink_at_limit(mill_conf(ctx), p, &why)) {
-        if (sink_make_way(ctx, p, err) != MILL_DONE)
+        if (sink_make_way(ctx, p, err) != MILL_DONE || sink_end(ctx, p, why, err) != MILL_DONE)
             return MILL_STOP;
-        sink_roll(ctx, p, why);
         if (sink_at_limit(mill_conf(ctx), p, &why))
             return MILL_LATER;
     }
@@ -365,7 +368,8 @@ static enum mill_verdict sink_on_record(struct mill_ctx *ctx, const struct mill_
     if (v == MILL_LATER &&
         roll) { /* its schema needs a range of its own: end this one, try again */
         v = sink_make_way(ctx, p, err);
-        sink_roll(ctx, p, SINK_ROLL_SCHEMA);
+        if (v == MILL_DONE)
+            v = sink_end(ctx, p, SINK_ROLL_SCHEMA, err);
         if (v == MILL_DONE)
             v = sink_part_add(ctx, p, in, &roll, err);
     }

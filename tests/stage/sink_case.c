@@ -8,6 +8,7 @@
 /* See sink_case.h. */
 #include "lake/object.h"
 #include "sink_case.h"
+#include "sink_parquet/range.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,9 +19,12 @@ const struct mill_stage *const sink_spec = &mill_stage_sink_parquet;
 #define FIELD(n, t) "{\"name\":\"" n "\",\"type\":" t "}"
 #define SCHEMA(f)   "{\"type\":\"record\",\"name\":\"R\",\"fields\":[" f "]}"
 
+bool sink_all_beside;
+
 int sink_setup(void **state)
 {
     (void)state;
+    sink_all_beside = false;
     fake_lake_reset();
     fake_lake.schemas[V1 - 1] = SCHEMA(FIELD("id", "\"string\""));
     fake_lake.schemas[V2 - 1] =
@@ -101,12 +105,31 @@ void sink_feed(struct mill_ctx *ctx, const char *topic, int64_t from, int64_t to
     }
 }
 
+void sink_beside(struct mill_ctx *ctx)
+{
+    struct sink *s = mill_state(ctx);
+
+    s->beside_bytes = 0;
+}
+
+void sink_rest(struct mill_ctx *ctx)
+{
+    struct mill_err err = {0};
+
+    do {
+        assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+        usleep(1000);
+    } while (sink_upload_of(mill_state(ctx)));
+}
+
 void sink_live(const char *topic, int64_t to)
 {
     struct mill_ctx *ctx = sink_start(NULL);
     struct mill_err err = {0};
     int64_t from = 0;
 
+    if (sink_all_beside)
+        sink_beside(ctx);
     assert_int_equal(sink_assign(ctx, topic, 0, to, &from, &err), MILL_DONE);
     sink_feed(ctx, topic, from, to);
     if (!fake_lake.dead) {

@@ -25,6 +25,11 @@ enum mill_verdict sink_assign(struct mill_ctx *ctx, const char *topic, int64_t l
                               int64_t *from, struct mill_err *err);
 /** Feed the log from `from`, until the end or until the process is dead. */
 void sink_feed(struct mill_ctx *ctx, const char *topic, int64_t from, int64_t to);
+/** Ranges of a life are written beside the next one, however small. */
+void sink_beside(struct mill_ctx *ctx);
+/** Polled until nothing is being written. */
+void sink_rest(struct mill_ctx *ctx);
+extern bool sink_all_beside; /**< the same for each sink_live() until the next sink_setup() */
 /** One life: from the committed offset to `to`, rolled out at the end if it lives. */
 void sink_live(const char *topic, int64_t to);
 /** Every offset of [0, to) is in exactly one range, and the ranges' footers count every record. */

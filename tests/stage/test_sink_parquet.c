@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "sink_case.h"
 #include "sink_parquet/range.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,7 +25,7 @@ static void test_whole(void **state)
 }
 
 /** Dies at its n-th act, for every n, before or after the act has its effect. */
-static void killed(bool forgotten)
+static void killed(bool forgotten, bool beside)
 {
     enum { TO = 40 };
 
@@ -31,6 +33,7 @@ static void killed(bool forgotten)
         bool lived = false;
         for (int n = 1; !lived; n++) {
             sink_setup(NULL);
+            sink_all_beside = beside;
             fake_lake.die_at = n;
             fake_lake.die_after = after;
             sink_live("t", TO);
@@ -54,7 +57,15 @@ static void killed(bool forgotten)
 static void test_killed_anywhere(void **state)
 {
     (void)state;
-    killed(false);
+    killed(false, false);
+}
+
+/** The same, where each range is written while the next one is gathered. */
+static void test_killed_beside(void **state)
+{
+    (void)state;
+    killed(false, true);
+    killed(true, true);
 }
 
 /** The same, and the group has forgotten by then what it had committed (it was away for longer than
@@ -63,7 +74,7 @@ static void test_killed_anywhere(void **state)
 static void test_killed_and_forgotten(void **state)
 {
     (void)state;
-    killed(true);
+    killed(true, false);
 }
 
 /** Dies again and again, at every third act. */
@@ -106,13 +117,13 @@ static void test_s3_outage(void **state)
 {
     struct mill_ctx *ctx = sink_start(NULL);
     struct mill_err err = {0};
-    struct mill_record in = record_at("t", 7);
+    struct mill_record in = record_at("t", 14);
     int64_t from;
     (void)state;
 
     assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
     fake_lake.s3_down = true;
-    sink_feed(ctx, "t", 0, 7);
+    sink_feed(ctx, "t", 0, 14);   /* a range that is to go out, and the next one */
     for (int i = 0; i < 5; i++) { /* it waits, and keeps what it has */
         assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_LATER);
         assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
@@ -125,43 +136,84 @@ static void test_s3_outage(void **state)
     sink_wait_backoff();
     assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
     assert_null(fake_unready(ctx));
-    sink_feed(ctx, "t", 7, 14);
+    sink_feed(ctx, "t", 14, 21);
     fake_free(ctx);
-    sink_check_whole("t", 14);
+    sink_check_whole("t", 21);
 }
+
+static atomic_bool shut; /**< S3 answers when it is not */
+static pthread_t main_thread;
 
 static void slow_s3(void)
 {
-    usleep(2000);
+    while (!pthread_equal(pthread_self(), main_thread) && atomic_load(&shut))
+        usleep(1000);
 }
 
-/** Many objects and a slow S3: the range is put bit by bit, and the consumer is polled between. */
+/** A slow S3: nobody waits for it for longer than a turn. The next range is gathered meanwhile, and
+ *  goes out when this one is in the lake. */
 static void test_slow_s3(void **state)
 {
     struct mill_ctx *ctx = sink_start(NULL);
     struct sink *s = mill_state(ctx);
+    struct mill_record in = record_at("t", 14);
     struct mill_err err = {0};
-    struct mill_record in = record_at("t", 7);
     int64_t from;
-    enum mill_verdict v;
-    size_t turns = 0;
     (void)state;
 
     assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
     s->turn_ms = 1;
+    main_thread = pthread_self();
+    atomic_store(&shut, true);
     fake_lake.on_act = slow_s3;
-    sink_feed(ctx, "t", 0, 7); /* becomes four objects */
-    while (fake_lake.n < 4) {  /* one a turn; none where the machine is busy */
-        assert_true(fake_lake.n <= ++turns && turns < 1000);
-        assert_int_equal(fake_lake.offset, 0);
-        v = sink_spec->on_record(ctx, &in, &err);
-        assert_int_equal(v, fake_lake.n < 4 ? MILL_LATER : MILL_DONE);
-    }
-    assert_true(turns >= 3);
-    assert_int_equal(fake_lake.offset, 7);
+    sink_feed(ctx, "t", 0, 14);
+    assert_non_null(sink_upload_of(s));
+    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_LATER);
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    assert_int_equal(fake_lake.offset, 0); /* planned, nothing more */
     assert_null(fake_unready(ctx));
+    atomic_store(&shut, false);
+    sink_rest(ctx);
+    assert_int_equal(fake_lake.offset, 7);
+    sink_feed(ctx, "t", 14, 15);
+    sink_rest(ctx);
+    assert_int_equal(fake_lake.offset, 14);
     fake_free(ctx);
-    sink_check_whole("t", 7);
+    sink_check_whole("t", 14);
+}
+
+static void *open_later(void *arg)
+{
+    usleep(20000);
+    atomic_store(&shut, false);
+    return arg;
+}
+
+/** The partition is given away while its range is being written, and the next one gathered: what
+ * goes on is waited for, nothing is committed, and the new owner carries the plan out. */
+static void test_revoked_amid(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    pthread_t opener;
+    int64_t from;
+    (void)state;
+
+    sink_beside(ctx);
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    main_thread = pthread_self();
+    atomic_store(&shut, true);
+    fake_lake.on_act = slow_s3;
+    sink_feed(ctx, "t", 0, 12);
+    assert_int_equal(pthread_create(&opener, NULL, open_later, NULL), 0);
+    sink_spec->sink->on_revoke(ctx, "t", 0, true);
+    pthread_join(opener, NULL);
+    assert_null(sink_upload_of(mill_state(ctx)));
+    assert_int_equal(fake_lake.offset, 0);
+    assert_non_null(strstr(fake_lake.metadata, "\"end\":7"));
+    fake_free(ctx);
+    sink_live("t", 20);
+    sink_check_whole("t", 20);
 }
 
 /** It is not known whether the plan was taken: the same plan again, never another end. */
@@ -169,14 +221,14 @@ static void test_unknown_commit(void **state)
 {
     struct mill_ctx *ctx = sink_start(NULL);
     struct mill_err err = {0};
-    struct mill_record in = record_at("t", 7);
+    struct mill_record in = record_at("t", 14);
     char first[4096];
     int64_t from;
     (void)state;
 
     assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
     fake_lake.commit_unknown = true;
-    sink_feed(ctx, "t", 0, 7);
+    sink_feed(ctx, "t", 0, 14);
     snprintf(first, sizeof first, "%s", fake_lake.metadata);
     assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_LATER);
     sink_wait_backoff();
@@ -185,9 +237,9 @@ static void test_unknown_commit(void **state)
     assert_int_equal(fake_lake.n, 0);
     fake_lake.commit_unknown = false;
     usleep(1100000);
-    sink_feed(ctx, "t", 7, 14);
+    sink_feed(ctx, "t", 14, 21);
     fake_free(ctx);
-    sink_check_whole("t", 14);
+    sink_check_whole("t", 21);
 }
 
 static void test_stale_owner(void **state)
@@ -487,12 +539,25 @@ static void test_assign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_whole),          T(test_killed_anywhere), T(test_killed_and_forgotten),
-        T(test_killed_often),   T(test_footer),          T(test_s3_outage),
-        T(test_unknown_commit), T(test_slow_s3),         T(test_slept),
-        T(test_stale_owner),    T(test_foreign_object),  T(test_redo_never_thinner),
-        T(test_redo_over_gap),  T(test_redo_of_nothing), T(test_redo_ends_by_position),
-        T(test_markers_expire), T(test_assign),
+        T(test_whole),
+        T(test_killed_beside),
+        T(test_revoked_amid),
+        T(test_killed_anywhere),
+        T(test_killed_and_forgotten),
+        T(test_killed_often),
+        T(test_footer),
+        T(test_s3_outage),
+        T(test_unknown_commit),
+        T(test_slow_s3),
+        T(test_slept),
+        T(test_stale_owner),
+        T(test_foreign_object),
+        T(test_redo_never_thinner),
+        T(test_redo_over_gap),
+        T(test_redo_of_nothing),
+        T(test_redo_ends_by_position),
+        T(test_markers_expire),
+        T(test_assign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

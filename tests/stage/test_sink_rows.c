@@ -420,6 +420,7 @@ static void test_rolls_by_bytes(void **state)
         assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
     }
     assert_in_range(n * DAMAGED, 4 << 20, (4 << 20) + DAMAGED);
+    sink_rest(ctx);
     assert_int_equal(fake_lake.n_failures, n);
     fake_free(ctx);
     free(damaged);
@@ -429,7 +430,7 @@ static void test_rolls_by_bytes(void **state)
 static void test_largest_first(void **state)
 {
     struct mill_ctx *ctx =
-        fake_new(sink_spec, "--s3-bucket=lake", "--memory=115KiB", "--flush=1h", NULL);
+        fake_new(sink_spec, "--s3-bucket=lake", "--memory=140KiB", "--flush=1h", NULL);
     struct mill_err err = {0};
     int64_t from, n = 400;
     (void)state;

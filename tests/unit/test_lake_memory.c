@@ -77,12 +77,15 @@ static void test_every_allocation(void **state)
     assert_true(n > 10);
 }
 
-static int refuse(struct mill_pq *w, struct ArrowArray *batch, char *err, size_t size)
+static int refuse(struct mill_pq *w, struct ArrowArray *batches, size_t n, int whole, char *err,
+                  size_t size)
 {
     (void)w;
+    (void)whole;
     (void)err;
     (void)size;
-    batch->release(batch);
+    for (size_t i = 0; i < n; i++)
+        batches[i].release(&batches[i]);
     return EINVAL;
 }
 
