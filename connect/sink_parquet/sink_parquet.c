@@ -22,7 +22,7 @@ enum {
     SINK_PREFETCH_MAX = 256 << 20,
     SINK_ENCODING_MAX = 64 << 20,
     SINK_TURN_MS = 5000,
-    SINK_BESIDE_BYTES = 1 << 20,
+    SINK_BESIDE_BYTES = 256 << 10,
     SINK_AHEAD = 8, /**< one part of so many is free when a range is ended for want of room */
     SINK_ENCODING_TIMES = 2,
     SINK_FAILED_MAX = 4 << 20 /**< bytes of failure records in one transaction, about */
