@@ -77,6 +77,30 @@ static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
+/* As deadletter, whose input the failures are: what it says of a letter that the DLQ finds too
+ * large is its own next record. The second time the letter is cut, or it would go round for ever.
+ */
+static void a_letter_that_is_too_large_does_not_go_round(void **state)
+{
+    char *text = malloc(BIG);
+    pid_t pid;
+
+    (void)state;
+    memset(text, 'x', BIG);
+    lab_produce(&lab, "notes", 0, MILL_STR("big"), lab_note((struct mill_str){text, BIG}), NULL);
+    free(text);
+    rd_kafka_mock_push_request_errors(lab.mock, PRODUCE, 3, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                      RD_KAFKA_RESP_ERR_NO_ERROR,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    pid = lab_stage_with(&lab, "notes", "--failures-topic=notes");
+    assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
+    assert_string_equal(got[0].key, "big");
+    assert_int_equal(got[0].value_bytes, 65536);
+    assert_non_null(strstr(got[0].headers, "mill.cut-from-bytes="));
+    assert_int_equal(lab_read(&lab, "notes", got, 4, 2), 2);
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
 static void a_failure_record_over_our_own_limit_is_cut(void **state)
 {
     char *junk = calloc(1, 200000);
@@ -200,6 +224,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(what_the_broker_finds_too_large_is_a_dead_letter),
+        T(a_letter_that_is_too_large_does_not_go_round),
         T(a_failure_record_over_our_own_limit_is_cut),
         T(stop_amid_outputs_leaves_nothing_behind),
         T(a_broker_that_is_not_up_to_its_topics_is_waited_for),

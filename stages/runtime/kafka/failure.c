@@ -158,6 +158,13 @@ static bool failure_cut(struct mill_ctx *ctx, struct run_output *o)
     return true;
 }
 
+/* A failure record of ours that has come back to us: another one would come back for ever. */
+static bool failure_circles(const struct mill_ctx *ctx, const struct run_item *item)
+{
+    return ctx->rc.failures_topic && !strcmp(item->rec.topic, ctx->rc.failures_topic) &&
+           mill_str_is(mill_header(&item->rec, "mill.stage"), ctx->spec->name);
+}
+
 static bool failure_instead(struct mill_ctx *ctx, const struct run_output *o)
 {
     const struct run_item *item = o->item;
@@ -180,7 +187,7 @@ bool run_refused_replace(struct mill_ctx *ctx)
     bool done = false;
 
     ctx->refused = 0;
-    if (o->failure)
+    if (o->failure || (o->item && failure_circles(ctx, o->item)))
         done = failure_cut(ctx, o);
     else if (o->item && !ctx->announcing && o->value.n > BATCH_BYTES)
         done = failure_instead(ctx, o);
