@@ -278,16 +278,20 @@ static bool sink_at_limit(const struct sink_conf *conf, const struct sink_part *
 }
 
 /** End the range if it has reached a limit, and the largest one before there is no room left: those
- *  beside it go on while it is written. */
+ *  beside it go on while it is written. But not where files are small: making these keeps all
+ *  processors busy, and the smaller they are the more it takes. */
 static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
                                      struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
+    size_t ahead = s->budget / SINK_AHEAD;
     enum sink_roll why;
 
     if (sink_at_limit(mill_conf(ctx), p, &why) && !p->out)
         return sink_end(ctx, p, why, err);
-    return sink_scarce(s, s->budget / SINK_AHEAD) ? sink_shrink(ctx, err) : MILL_DONE;
+    if (ahead > s->largest)
+        ahead = s->largest;
+    return sink_scarce(s, ahead) ? sink_shrink(ctx, err) : MILL_DONE;
 }
 
 /** A redo ends where its plan does, by position: what stood there may be compacted away.
