@@ -230,7 +230,7 @@ static enum mill_verdict sink_later(struct mill_ctx *ctx)
 }
 
 /** Do the ranges leave less than this free? The file being encoded takes a few times its rows;
- * where all files are small, half of its share is the ranges': a fifth less CPU at 1,008 files. */
+ * where all files are small, half of its share is the ranges': a tenth less CPU at 1,008 files. */
 static bool sink_scarce(const struct sink *s, size_t free)
 {
     size_t most = s->encoding / 2 + SINK_ENCODING_TIMES * s->largest;

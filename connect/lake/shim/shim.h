@@ -47,7 +47,7 @@ int mill_pq_open(struct mill_pq **out, struct ArrowSchema *schema, const struct 
                  mill_pq_sink_fn sink, void *arg, char *err, size_t err_size);
 /** @brief Add rows. @param batches consumed whatever the result
  *  @param whole not 0: they are all that the file will hold. Without threads its columns are then
- *  encoded one after the other, not all at once (a quarter less CPU for a file of some hundred
+ *  encoded one after the other, not all at once (6 % less CPU for a file of some hundred
  *  rows: tests/bench/RESULTS.md)
  *  @return 0 or an errno value */
 int mill_pq_write(struct mill_pq *w, struct ArrowArray *batches, size_t n, int whole, char *err,
