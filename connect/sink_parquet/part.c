@@ -115,14 +115,20 @@ bool sink_part_take_out(struct sink *s, struct sink_part *p)
     return true;
 }
 
+static void part_free(struct sink *s, struct sink_part *p)
+{
+    part_files_free(s, p);
+    sink_fills_clear(p);
+    mill_shape_free(p->shape);
+    mill_buf_release(&p->rejected);
+    free(p);
+}
+
 void sink_part_out_free(struct sink *s, struct sink_part *p)
 {
     if (!p->out)
         return;
-    part_files_free(s, p->out);
-    mill_buf_release(&p->out->rejected);
-    mill_shape_free(p->out->shape);
-    free(p->out);
+    part_free(s, p->out);
     p->out = NULL;
     s->n_out--;
 }
@@ -133,17 +139,13 @@ void sink_part_drop(struct sink *s, struct sink_part *p)
         return;
     sink_upload_cancel(s, p);
     sink_part_out_free(s, p);
-    part_files_free(s, p);
-    sink_fills_clear(p);
-    mill_shape_free(p->shape);
-    mill_buf_release(&p->rejected);
     for (size_t i = 0; i < s->n_parts; i++)
         if (s->parts[i] == p) {
             s->parts[i] = s->parts[--s->n_parts];
             break;
         }
     s->last_part = 0;
-    free(p);
+    part_free(s, p);
 }
 
 /** The range's file for this kind and time, made at first use. */

@@ -158,11 +158,9 @@ static bool roll_plan(struct mill_ctx *ctx, struct sink_part *p, struct mill_err
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
-    struct sink_part *r = p->out;
+    struct sink_part *r = p->out, *uploads = sink_upload_of(s);
 
-    if (!r || (s->upload && sink_upload_of(s) != p))
-        return MILL_DONE;
-    if (!s->upload && sink_backing_off(s))
+    if (!r || (uploads ? uploads != p : sink_backing_off(s)))
         return MILL_DONE;
     if (r->state == SINK_PLAN && roll_plan(ctx, p, err))
         r->state = SINK_UPLOAD;

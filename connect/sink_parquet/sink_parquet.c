@@ -375,6 +375,8 @@ static enum mill_verdict sink_on_record(struct mill_ctx *ctx, const struct mill_
         if (v == MILL_DONE)
             v = sink_end(ctx, p, SINK_ROLL_SCHEMA, err);
         if (v == MILL_DONE)
+            v = sink_may_take(ctx, p, in, err);
+        if (v == MILL_DONE)
             v = sink_part_add(ctx, p, in, &roll, err);
     }
     if (v == MILL_DONE)

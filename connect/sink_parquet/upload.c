@@ -18,15 +18,13 @@ enum { UPLOAD_SIBLINGS_MAX = 1 << 20 };
 struct sink_upload {
     struct sink_part *part;  /**< whose range it is */
     const struct sink *sink; /**< for the thread: what is shared and does not change */
-    const char *prefix;      /**< of object names */
     struct mill_arena mem;
     struct mill_buf siblings;             /**< what each footer says */
     char plan[2 * MILL_SHA256_BYTES + 1]; /**< what each object's metadata says */
     int64_t until_ms;                     /**< mill_tick_ms(); none is put later */
     atomic_bool stop;                     /**< begin no other */
-    struct upload_put *puts;
-    size_t n;
-    enum mill_code code; /**< of the thread */
+    struct upload_put *puts;              /**< one for each file of the range */
+    enum mill_code code;                  /**< of the thread */
     struct mill_err err;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -39,6 +37,7 @@ struct upload_put {
     struct sink_upload *upload;
     struct sink_file *file;
     const char *key;
+    bool begun;
     struct mill_str bytes;
     enum mill_s3_put how;
     enum mill_code code; /**< MILL_OK; MILL_E_IO: later; else stop */
@@ -57,29 +56,40 @@ static struct mill_object upload_object(const struct sink_part *r, const struct 
                                 .hour = f->hour};
 }
 
-/** What else the range became: [{"object":…,"rows":n},…]. */
-static enum mill_code upload_siblings(const struct sink_part *r, const char *prefix,
-                                      struct mill_buf *out, struct mill_err *err)
+/** What each of the range's files will be called. */
+static enum mill_code upload_names(struct sink_upload *u, const char *prefix, struct mill_err *err)
 {
+    const struct sink_part *r = u->part->out;
     struct mill_buf name;
     enum mill_code rc = MILL_OK;
 
     mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
-    mill_buf_putc(out, '[');
     for (size_t i = 0; i < r->n_files && !rc; i++) {
         struct mill_object o = upload_object(r, &r->files[i]);
         mill_buf_reset(&name);
         rc = mill_object_name(&o, mill_str(prefix), &name, err);
+        u->puts[i] = (struct upload_put){.upload = u, .file = &r->files[i]};
+        u->puts[i].key = rc ? NULL : mill_arena_dup(&u->mem, mill_buf_view(&name)).p;
+        if (!rc && !u->puts[i].key)
+            rc = mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
+    }
+    mill_buf_release(&name);
+    return rc;
+}
+
+/** What else the range became: [{"object":…,"rows":n},…]. */
+static enum mill_code upload_siblings(struct sink_upload *u, struct mill_err *err)
+{
+    struct mill_buf *out = &u->siblings;
+
+    mill_buf_putc(out, '[');
+    for (size_t i = 0; i < u->part->out->n_files; i++) {
         mill_buf_puts(out, i ? ",{\"object\":" : "{\"object\":");
-        if (!rc)
-            mill_buf_json(out, mill_buf_view(&name));
-        mill_buf_printf(out, ",\"rows\":%lld}", (long long)r->files[i].rows);
+        mill_buf_json(out, mill_str(u->puts[i].key));
+        mill_buf_printf(out, ",\"rows\":%lld}", (long long)u->puts[i].file->rows);
     }
     mill_buf_putc(out, ']');
-    mill_buf_release(&name);
-    if (!rc && out->failed)
-        rc = mill_fail(err, MILL_E_NOMEM, "footer", "out of memory");
-    return rc;
+    return out->failed ? mill_fail(err, MILL_E_NOMEM, "footer", "out of memory") : MILL_OK;
 }
 
 /** The file's bytes, with a footer that says what it is. */
@@ -140,24 +150,14 @@ static void upload_put(struct mill_s3 *s3, void *arg)
 }
 
 /** One more: finished here, put there. */
-static enum mill_code upload_add(struct sink_upload *u, struct sink_file *f, struct mill_err *err)
+static enum mill_code upload_add(struct sink_upload *u, struct upload_put *put,
+                                 struct mill_err *err)
 {
-    struct upload_put *put = &u->puts[u->n];
-    struct mill_object o = upload_object(u->part->out, f);
-    struct mill_buf name;
-    enum mill_code rc;
+    enum mill_code rc = upload_finish(u->part->out, put->file, u->siblings.p, &put->bytes, err);
 
-    mill_buf_init(&name, MILL_OBJECT_NAME_MAX);
-    *put = (struct upload_put){.upload = u, .file = f};
-    rc = mill_object_name(&o, mill_str(u->prefix), &name, err);
-    put->key = rc ? NULL : mill_arena_dup(&u->mem, mill_buf_view(&name)).p;
-    mill_buf_release(&name);
-    if (rc || !put->key)
-        return rc ? rc : mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
-    rc = upload_finish(u->part->out, f, u->siblings.p, &put->bytes, err);
     if (rc)
         return rc;
-    u->n++;
+    put->begun = true;
     mill_s3_pool_add(u->sink->pool, upload_put, put);
     return MILL_OK;
 }
@@ -166,11 +166,10 @@ static enum mill_code upload_add(struct sink_upload *u, struct sink_file *f, str
 static void *upload_main(void *arg)
 {
     struct sink_upload *u = arg;
-    struct sink_part *r = u->part->out;
 
-    for (size_t i = 0; i < r->n_files && !u->code && !atomic_load(&u->stop); i++)
-        if (r->files[i].file)
-            u->code = upload_add(u, &r->files[i], &u->err);
+    for (size_t i = 0; i < u->part->out->n_files && !u->code && !atomic_load(&u->stop); i++)
+        if (u->puts[i].file->file)
+            u->code = upload_add(u, &u->puts[i], &u->err);
     mill_s3_pool_wait(u->sink->pool);
     pthread_mutex_lock(&u->lock);
     u->ended = true;
@@ -214,15 +213,16 @@ enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int6
     upload_init(u);
     u->part = p;
     u->sink = s;
-    u->prefix = conf->s3.prefix;
     u->until_ms = until_ms;
     u->puts = mill_arena_calloc(&u->mem, p->out->n_files + 1, sizeof *u->puts);
     if (!u->puts || !mill_sha256(mill_str(p->out->plan_text), digest))
         rc = mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
     if (!rc) {
         mill_hex(digest, sizeof digest, u->plan);
-        rc = upload_siblings(p->out, u->prefix, &u->siblings, err);
+        rc = upload_names(u, conf->s3.prefix, err);
     }
+    if (!rc)
+        rc = upload_siblings(u, err);
     if (!rc && pthread_create(&u->thread, NULL, upload_main, u))
         rc = mill_fail(err, MILL_E_NOMEM, "upload", "no thread");
     if (rc) {
@@ -282,12 +282,13 @@ enum mill_code sink_upload_end(struct mill_ctx *ctx, struct mill_err *err)
     rc = u->code;
     if (rc)
         *err = u->err;
-    for (size_t i = 0; i < u->n; i++) {
-        if (!u->puts[i].code) {
-            upload_done(ctx, u->part->out, &u->puts[i]);
-        } else if (!rc || rc == MILL_E_IO) { /* what stops us is said before what passes */
-            rc = u->puts[i].code;
-            *err = u->puts[i].err;
+    for (size_t i = 0; i < u->part->out->n_files; i++) {
+        const struct upload_put *put = &u->puts[i];
+        if (put->begun && !put->code) {
+            upload_done(ctx, u->part->out, put);
+        } else if (put->begun && (!rc || rc == MILL_E_IO)) { /* what stops us goes before */
+            rc = put->code;
+            *err = put->err;
         }
     }
     upload_free(u);

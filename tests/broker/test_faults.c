@@ -56,15 +56,21 @@ static int teardown(void **state)
     return 0;
 }
 
-static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
+static void put_big(void)
 {
     char *text = malloc(BIG);
-    pid_t pid;
 
-    (void)state;
     memset(text, 'x', BIG);
     lab_produce(&lab, "notes", 0, MILL_STR("big"), lab_note((struct mill_str){text, BIG}), NULL);
     free(text);
+}
+
+static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    put_big();
     rd_kafka_mock_push_request_errors(lab.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     pid = lab_stage(&lab, "notes");
     assert_int_equal(lab_read(&lab, "failures", got, 4, 1), 1);
@@ -82,13 +88,10 @@ static void what_the_broker_finds_too_large_is_a_dead_letter(void **state)
  */
 static void a_letter_that_is_too_large_does_not_go_round(void **state)
 {
-    char *text = malloc(BIG);
     pid_t pid;
 
     (void)state;
-    memset(text, 'x', BIG);
-    lab_produce(&lab, "notes", 0, MILL_STR("big"), lab_note((struct mill_str){text, BIG}), NULL);
-    free(text);
+    put_big();
     rd_kafka_mock_push_request_errors(lab.mock, PRODUCE, 3, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
                                       RD_KAFKA_RESP_ERR_NO_ERROR,
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
