@@ -19,6 +19,7 @@
 #include <parquet/properties.h>
 
 #include <exception>
+#include <limits>
 #include <memory>
 
 namespace
@@ -79,7 +80,7 @@ properties(const mill_pq_options &o, const arrow::Schema &schema, arrow::MemoryP
 struct mill_pq {
     std::unique_ptr<arrow::ProxyMemoryPool> pool =
         std::make_unique<arrow::ProxyMemoryPool>(arrow::system_memory_pool());
-    int64_t group_bytes = 0, group_rows = 0;
+    int64_t group_bytes = 0;
     bool threads = false;
     std::shared_ptr<arrow::Schema> schema;
     std::shared_ptr<Sink> sink;
@@ -95,7 +96,6 @@ arrow::Status mill_pq_make(mill_pq **out, std::shared_ptr<arrow::Schema> schema,
     w->schema = std::move(schema);
     w->sink = std::make_shared<Sink>(sink, arg);
     w->group_bytes = o.row_group_bytes;
-    w->group_rows = o.row_group_rows;
     w->threads = o.threads != 0;
     ARROW_ASSIGN_OR_RAISE(
         w->writer,
@@ -141,7 +141,8 @@ extern "C" int mill_pq_write(struct mill_pq *w, struct ArrowArray *batches, size
         }
         if (whole && !w->threads) {
             ARROW_ASSIGN_OR_RAISE(auto table, arrow::Table::FromRecordBatches(w->schema, rows));
-            return w->writer->WriteTable(*table, w->group_rows);
+            /* A row group has as many rows as the properties say, at most. */
+            return w->writer->WriteTable(*table, std::numeric_limits<int64_t>::max());
         }
         for (auto &one : rows) {
             ARROW_RETURN_NOT_OK(mill_pq_add(w, *one));
