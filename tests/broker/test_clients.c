@@ -96,6 +96,27 @@ static void a_reader_knows_where_it_is(void **state)
     mill_reader_free(NULL);
 }
 
+/* Of the two questions one fails: then there are no marks. (Not the log's end as its start.) */
+static void half_an_answer_gives_no_marks(void **state)
+{
+    struct mill_reader *r = NULL;
+    struct mill_err err = {0};
+    int64_t low, high;
+
+    (void)state;
+    lab_produce(&lab, "t", 1, MILL_STR("k1"), MILL_STR("one"), NULL);
+    assert_int_equal(mill_reader_new(&r, &conf, &err), MILL_OK);
+    for (int i = 0; i < 20; i++) {
+        rd_kafka_resp_err_t bad = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        rd_kafka_mock_push_request_errors(lab.mock, LIST_OFFSETS, 2, i % 2 ? bad : 0,
+                                          i % 2 ? 0 : bad);
+        assert_int_equal(mill_reader_marks(r, "t", 1, &low, &high, &err), MILL_E_NOENT);
+        assert_int_equal(mill_reader_marks(r, "t", 1, &low, &high, &err), MILL_OK);
+        assert_true(low == 0 && high == 1);
+    }
+    mill_reader_free(r);
+}
+
 static void a_time_after_the_last_record_is_the_end(void **state)
 {
     struct mill_reader *r = NULL;
@@ -224,6 +245,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(a_reader_knows_where_it_is),
+        T(half_an_answer_gives_no_marks),
         T(a_time_after_the_last_record_is_the_end),
         T(a_producer_says_what_became_of_each_record),
         T(what_did_not_reach_a_broker_is_undelivered),

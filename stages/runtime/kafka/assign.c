@@ -157,14 +157,11 @@ static enum mill_code assign_marks(struct mill_ctx *ctx, const rd_kafka_topic_pa
                                    int64_t *low, int64_t *high, struct mill_err *err)
 {
     struct assign_ask ask = {.ev = "marks_wait", .why = "waiting for a partition's leader"};
-    rd_kafka_resp_err_t e;
+    enum mill_code code;
 
-    while ((e = rd_kafka_query_watermark_offsets(ctx->consumer, tp->topic, tp->partition, low, high,
-                                                 ASK_MS))) {
-        mill_rd_fail_code(err, tp->topic, e);
+    while ((code = mill_rd_marks(ctx->consumer, tp->topic, tp->partition, low, high, ASK_MS, err)))
         if (!assign_again(ctx, &ask, err))
-            return err->code;
-    }
+            return code;
     return MILL_OK;
 }
 

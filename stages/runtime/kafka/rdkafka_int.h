@@ -41,6 +41,13 @@ enum mill_code mill_rd_fail_code(struct mill_err *err, const char *where, rd_kaf
 /** @brief The same for a call of rk that had no answer: a broker that refused us is why. */
 enum mill_code mill_rd_fail_call(struct mill_err *err, const char *where, rd_kafka_t *rk,
                                  rd_kafka_resp_err_t e);
+/** @brief Log start and high watermark (uncommitted: the real end of the log) of a partition. */
+enum mill_code mill_rd_marks(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t *low,
+                             int64_t *high, int timeout_ms, struct mill_err *err) MILL_NODISCARD;
+/** @brief First offset at or after a time; -1 = nothing that late. */
+enum mill_code mill_rd_offset_at(rd_kafka_t *rk, const char *topic, int32_t partition,
+                                 int64_t time_ms, int64_t *offset, int timeout_ms,
+                                 struct mill_err *err) MILL_NODISCARD;
 /** @brief Headers of a message as a map in the arena (absent values become "").
  *  @return false: out of memory */
 bool mill_rd_headers(const rd_kafka_message_t *m, struct mill_arena *arena,

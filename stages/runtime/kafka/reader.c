@@ -8,22 +8,22 @@
 enum { ASK_MS = 10000 };
 
 struct mill_reader {
-    rd_kafka_t *rk;  /**< reads committed records */
-    rd_kafka_t *raw; /**< asks for marks: a read_committed handle answers the last stable offset */
+    rd_kafka_t *rk; /**< reads committed records */
+    rd_kafka_t
+        *asks; /**< for offsets and metadata: its events can be polled, and no record is lost */
     rd_kafka_topic_partition_list_t *parts; /**< what is read; offset = position, markers counted */
     rd_kafka_message_t *last;               /**< what the caller has borrowed */
     struct mill_arena arena;                /**< headers of last */
 };
 
-static rd_kafka_t *reader_handle(const struct mill_kafka_conf *conf, const char *isolation,
-                                 struct mill_err *err)
+static rd_kafka_t *reader_handle(const struct mill_kafka_conf *conf, struct mill_err *err)
 {
     const struct mill_prop props[] = {
         {"group.id", "mill.reader"}, /* demanded by librdkafka; never joined, nothing committed */
-        {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},
-        {"auto.offset.reset", "error"},  {"enable.partition.eof", "true"},
-        {"isolation.level", isolation},  {"fetch.queue.backoff.ms", "10"},
-        {"fetch.wait.max.ms", "100"},    {NULL, NULL},
+        {"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},        {"enable.partition.eof", "true"},
+        {"isolation.level", "read_committed"}, {"fetch.queue.backoff.ms", "10"},
+        {"fetch.wait.max.ms", "100"},          {NULL, NULL},
     };
     rd_kafka_conf_t *rc = mill_rd_conf(RD_KAFKA_CONSUMER, conf, props, err);
     rd_kafka_t *rk = rc ? mill_rd_new(RD_KAFKA_CONSUMER, rc, err) : NULL;
@@ -41,9 +41,9 @@ enum mill_code mill_reader_new(struct mill_reader **out, const struct mill_kafka
     *out = NULL;
     if (!r)
         return mill_fail(err, MILL_E_NOMEM, "reader", "out of memory");
-    r->rk = reader_handle(conf, "read_committed", err);
-    r->raw = r->rk ? reader_handle(conf, "read_uncommitted", err) : NULL;
-    r->parts = r->raw ? rd_kafka_topic_partition_list_new(4) : NULL;
+    r->rk = reader_handle(conf, err);
+    r->asks = r->rk ? reader_handle(conf, err) : NULL;
+    r->parts = r->asks ? rd_kafka_topic_partition_list_new(4) : NULL;
     if (!r->parts) {
         mill_reader_free(r);
         return MILL_E_CONFIG;
@@ -73,9 +73,9 @@ void mill_reader_free(struct mill_reader *r)
         rd_kafka_consumer_close(r->rk);
         rd_kafka_destroy(r->rk);
     }
-    if (r->raw) {
-        rd_kafka_consumer_close(r->raw);
-        rd_kafka_destroy(r->raw);
+    if (r->asks) {
+        rd_kafka_consumer_close(r->asks);
+        rd_kafka_destroy(r->asks);
     }
     free(r);
 }
@@ -84,9 +84,9 @@ enum mill_code mill_reader_partitions(struct mill_reader *r, const char *topic, 
                                       struct mill_err *err)
 {
     const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(r->raw, topic, NULL);
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(r->asks, topic, NULL);
     rd_kafka_resp_err_t e =
-        rkt ? rd_kafka_metadata(r->raw, 0, rkt, &md, ASK_MS) : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+        rkt ? rd_kafka_metadata(r->asks, 0, rkt, &md, ASK_MS) : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 
     *n = 0;
     if (!e) {
@@ -97,37 +97,24 @@ enum mill_code mill_reader_partitions(struct mill_reader *r, const char *topic, 
         rd_kafka_metadata_destroy(md);
     if (rkt)
         rd_kafka_topic_destroy(rkt);
-    return e ? mill_rd_fail_call(err, topic, r->raw, e) : MILL_OK;
+    return e ? mill_rd_fail_call(err, topic, r->asks, e) : MILL_OK;
 }
 
 enum mill_code mill_reader_marks(struct mill_reader *r, const char *topic, int32_t partition,
                                  int64_t *low, int64_t *high, struct mill_err *err)
 {
-    rd_kafka_resp_err_t e =
-        rd_kafka_query_watermark_offsets(r->raw, topic, partition, low, high, ASK_MS);
-
-    return e ? mill_rd_fail_code(err, topic, e) : MILL_OK;
+    return mill_rd_marks(r->asks, topic, partition, low, high, ASK_MS, err);
 }
 
 enum mill_code mill_reader_offset_at(struct mill_reader *r, const char *topic, int32_t partition,
                                      int64_t time_ms, int64_t *offset, struct mill_err *err)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     int64_t low;
-    enum mill_code code = MILL_OK;
-    rd_kafka_resp_err_t e;
+    enum mill_code code =
+        mill_rd_offset_at(r->asks, topic, partition, time_ms, offset, ASK_MS, err);
 
-    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = time_ms;
-    e = rd_kafka_offsets_for_times(r->raw, list, ASK_MS);
-    if (!e)
-        e = list->elems[0].err;
-    if (e)
-        code = mill_rd_fail_code(err, topic, e);
-    else if (list->elems[0].offset >= 0)
-        *offset = list->elems[0].offset;
-    else /* nothing that late */
+    if (!code && *offset < 0)
         code = mill_reader_marks(r, topic, partition, &low, offset, err);
-    rd_kafka_topic_partition_list_destroy(list);
     return code;
 }
 
