@@ -9,14 +9,13 @@ enum {
     FILE_ZSTD_LEVEL = 3,
     FILE_PAGE_BYTES = 1 << 20,
     FILE_PAGE_ROWS = 20000,
-    FILE_QUEUE_GROWS = 16
+    FILE_QUEUE_GROWS = 16,
+    FILE_GROUP_BYTES = 64 << 20
 };
 /* What one PUT can carry. */
 static const size_t file_max_bytes = (size_t)5 << 30;
 /* Distinct values a bloom filter is made for when the file is not yet known to be small. */
 static const int64_t file_bloom_values = 200000;
-/* A file of fewer rows is one batch or a few: nothing that threads could share out. */
-static const int64_t file_thread_rows = 8192;
 
 /** Ids that people look single mails up by; they get a bloom filter where a file has them. */
 static const char *const file_ids[] = {"message_id", "request_id", "provider_id", NULL};
@@ -97,11 +96,10 @@ void mill_lake_writer(const struct mill_lake_conf *conf, int64_t values,
     *out = (struct mill_pq_options){
         .zstd_level = FILE_ZSTD_LEVEL,
         .row_group_rows = conf->row_group_rows ? conf->row_group_rows : 1 << 20,
-        .row_group_bytes = conf->row_group_bytes ? conf->row_group_bytes : 64 << 20,
+        .row_group_bytes = conf->row_group_bytes ? conf->row_group_bytes : FILE_GROUP_BYTES,
         .page_bytes = FILE_PAGE_BYTES,
         .page_rows = FILE_PAGE_ROWS,
         .blooms = file_ids,
-        .threads = conf->threads && (values == 0 || values >= file_thread_rows),
         .bloom_values = values > 0 && values < file_bloom_values ? values : file_bloom_values,
     };
 }
@@ -153,7 +151,8 @@ static enum mill_code file_cut(struct mill_lake_file *f, struct mill_err *err)
  * when it is all that the file will hold; 0 = there will be more, or was */
 static enum mill_code file_encode(struct mill_lake_file *f, int64_t values, struct mill_err *err)
 {
-    bool whole = values && !f->writer;
+    size_t group = f->conf->row_group_bytes ? (size_t)f->conf->row_group_bytes : FILE_GROUP_BYTES;
+    bool whole = values && !f->writer && f->queued <= group;
     char text[200] = "";
     enum mill_code rc = f->writer ? MILL_OK : file_open(f, values, err);
     int e;

@@ -23,7 +23,6 @@ struct mill_lake_conf {
     size_t spill_bytes;      /**< batches go through the writer at this much; 0 = 8 MiB */
     int64_t row_group_rows;  /**< 0 = 1 Mi */
     int64_t row_group_bytes; /**< 0 = 64 MiB */
-    bool threads;            /**< encode the columns of large files side by side */
 };
 
 /** @brief How the lake's files are written. @param values distinct values that a bloom filter is

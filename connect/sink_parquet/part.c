@@ -267,21 +267,25 @@ static enum mill_code part_failed(struct sink *s, struct sink_part *p, const str
 
 /** A record that is no row: kept with its bytes and the reason, in a place of its own. */
 static enum mill_code part_reject(struct mill_ctx *ctx, struct sink_part *p,
-                                  const struct mill_record *in, struct mill_err *err)
+                                  const struct mill_record *bare, struct mill_err *err)
 {
     struct mill_err why = *err;
-    enum mill_code rc;
+    struct mill_record in = *bare;
+    enum mill_code rc = mill_sink_headers(ctx, bare, &in.headers, err);
 
+    if (rc)
+        return rc;
     if (p->rejects++ == 0) /* one line a range; the metric and the footer have them all */
         mill_log(MILL_WARN, "record_rejected",
-                 MILL_KV(MILL_KS("topic", in->topic), MILL_KI("partition", in->partition),
-                         MILL_KI("offset", in->offset)),
+                 MILL_KV(MILL_KS("topic", in.topic), MILL_KI("partition", in.partition),
+                         MILL_KI("offset", in.offset)),
                  "%s: %s", why.where, why.text);
     mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_REJECTED, 1);
-    mill_buf_printf(&p->rejected, "%s%lld", p->rejected.n ? "," : "", (long long)in->offset);
+    mill_buf_printf(&p->rejected, "%s%lld", p->rejected.n ? "," : "", (long long)in.offset);
     /* A tombstone is nothing that anybody could mend. */
-    rc = in->raw.p ? part_failed(mill_state(ctx), p, in, &why, err) : MILL_OK;
-    return rc ? rc : part_add_raw(ctx, p, MILL_OBJECT_REJECTED, in, mill_str(why.text), err);
+    if (in.raw.p)
+        rc = part_failed(mill_state(ctx), p, &in, &why, err);
+    return rc ? rc : part_add_raw(ctx, p, MILL_OBJECT_REJECTED, &in, mill_str(why.text), err);
 }
 
 static enum mill_code part_add_row(struct mill_ctx *ctx, struct sink_part *p,
@@ -375,7 +379,10 @@ enum mill_verdict sink_part_add(struct mill_ctx *ctx, struct sink_part *p,
             return v;
     }
     if (p->topic->raw) {
-        rc = part_add_raw(ctx, p, MILL_OBJECT_ROWS, in, (struct mill_str){0}, err);
+        struct mill_record whole = *in;
+        rc = mill_sink_headers(ctx, in, &whole.headers, err);
+        if (!rc)
+            rc = part_add_raw(ctx, p, MILL_OBJECT_ROWS, &whole, (struct mill_str){0}, err);
         mill_count(ctx, SINK_M_ROWS, MILL_OBJECT_ROWS, 1);
     } else {
         rc = part_add_avro(ctx, p, in, roll, err);

@@ -9,8 +9,8 @@
  * out. A plan found at assignment (redo) is carried out to exactly its E.
  *
  * Threads: all of this is one, but for UPLOAD: a thread encodes the range's objects and has them
- * put side by side (roll.c). There is one such upload at a time in the process; until it has been
- * taken in again nobody else looks at the files of its range.
+ * put side by side (upload.c). There are SINK_UPLOADS of them at most in the process; until one has
+ * been taken in again nobody else looks at the files of its range.
  */
 #ifndef MILL_SINK_PARQUET_H
 #define MILL_SINK_PARQUET_H
@@ -23,6 +23,9 @@
 #include "lake/plan.h"
 #include "net/s3_pool.h"
 #include "sink.h"
+#include <pthread.h>
+
+enum { SINK_UPLOADS = 2 };
 
 struct sink_conf {
     struct mill_s3_opts s3;
@@ -97,7 +100,8 @@ enum sink_state {
 
 /** A partition and the range that it gathers; or, in its `out`, the range that is to be written. */
 struct sink_part {
-    struct sink_part *out;    /**< NULL = none */
+    struct sink_part *out;      /**< NULL = none */
+    struct sink_upload *upload; /**< of what is out, while it goes on; NULL = none */
     struct sink_topic *topic; /**< as this range has it: by the options, or by the plan of a redo */
     struct sink_topic *home;  /**< by the options */
     int32_t partition;
@@ -130,7 +134,6 @@ struct sink_part {
 struct sink {
     struct mill_s3 *s3;
     struct mill_s3_pool *pool;
-    struct sink_upload *upload; /**< the one that goes on; NULL = none */
     struct mill_lake_conf lake;
     struct mill_shape *raw_shape, *rejected_shape;
     struct sink_schema *schemas;
@@ -139,7 +142,10 @@ struct sink {
     size_t n_topics;
     struct sink_part **parts;
     size_t n_parts, last_part, next_poll;
-    size_t n_out;        /**< parts of which a range is out */
+    size_t n_out;     /**< parts of which a range is out */
+    size_t n_uploads; /**< of these, that are being encoded and put */
+    pthread_mutex_t lock;
+    pthread_cond_t over; /**< an upload is, under the lock */
     size_t held;         /**< bytes in all parts, out or not */
     size_t largest;      /**< bytes of the largest file in them */
     size_t budget;       /**< that they and the file being encoded may take */
@@ -217,26 +223,27 @@ void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why);
 /** @brief Bring what is out as far as one can now without waiting for S3.
  *  @return MILL_DONE (look at p->out), or MILL_STOP */
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
-/** @brief Wait for the upload that goes on, whosever it is, a turn at most, and bring its range
- *  further. @return as sink_advance */
-enum mill_verdict sink_settle(struct mill_ctx *ctx, struct mill_err *err);
+/** @brief Wait for the partition's upload, or without one for any that goes on, a turn at most, and
+ *  bring its range further. @param p NULL = any. @return as sink_advance */
+enum mill_verdict sink_settle(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
 
 /* upload.c */
-/** @brief Begin to put what of the range that is out is not yet in the lake. There must be no
- * upload.
+void sink_uploads_init(struct sink *s);
+void sink_uploads_release(struct sink *s);
+/** @brief Begin to put what of the range that is out is not yet in the lake. Fewer than
+ *  SINK_UPLOADS may go on.
  *  @param until_ms mill_tick_ms(); no object is put later
  *  @return MILL_OK; MILL_E_NOMEM, MILL_E_STATE */
 enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int64_t until_ms,
                                  struct mill_err *err);
-/** @brief The partition whose range the upload that goes on is of. @return NULL = none goes on */
-struct sink_part *sink_upload_of(const struct sink *s);
-/** @brief Is it over, or in wait_ms at the latest? There must be one. */
-bool sink_upload_ended(const struct sink *s, int64_t wait_ms);
-/** @brief Take in what it did. It must be over.
+/** @brief A partition whose upload is over, or in wait_ms at the latest: p, or if that is NULL any.
+ *  @return NULL = it goes on */
+struct sink_part *sink_upload_ended(struct sink *s, const struct sink_part *p, int64_t wait_ms);
+/** @brief Take in what the partition's upload did. It must be over.
  *  @return MILL_OK: all that it began is in the lake; MILL_E_IO: later again; others: stop */
-enum mill_code sink_upload_end(struct mill_ctx *ctx, struct mill_err *err);
+enum mill_code sink_upload_end(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
 /** @brief End the partition's upload, if one goes on, whatever of it is done. */
-void sink_upload_cancel(struct sink *s, const struct sink_part *p);
+void sink_upload_cancel(struct sink *s, struct sink_part *p);
 /** @brief Commit that from the range's start up to `to` the log has no record: its markers may
  * expire before the next record comes, which is no gap then. */
 void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err);

@@ -92,10 +92,10 @@ static enum mill_verdict roll_upload(struct mill_ctx *ctx, struct sink_part *p,
 {
     struct sink *s = mill_state(ctx);
     struct sink_part *r = p->out;
-    int64_t wait_ms = s->upload || r->held >= s->beside_bytes ? 0 : s->turn_ms;
+    int64_t wait_ms = r->upload || r->held >= s->beside_bytes ? 0 : s->turn_ms;
     enum mill_code rc = MILL_OK;
 
-    if (!s->upload) {
+    if (!r->upload) {
         MILL_FAULT_POINT("sink.after-plan");
         rc = roll_check_redo(ctx, r, err);
         if (!rc)
@@ -103,9 +103,9 @@ static enum mill_verdict roll_upload(struct mill_ctx *ctx, struct sink_part *p,
     }
     if (rc)
         return MILL_STOP;
-    if (!sink_upload_ended(s, wait_ms))
+    if (!sink_upload_ended(s, p, wait_ms))
         return MILL_DONE;
-    rc = sink_upload_end(ctx, err);
+    rc = sink_upload_end(ctx, p, err);
     if (rc == MILL_E_IO && mill_tick_ms() > roll_until(ctx, r)) {
         r->state = SINK_PLAN; /* the group says whether it is still ours */
         return MILL_DONE;
@@ -158,9 +158,9 @@ static bool roll_plan(struct mill_ctx *ctx, struct sink_part *p, struct mill_err
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
-    struct sink_part *r = p->out, *uploads = sink_upload_of(s);
+    struct sink_part *r = p->out;
 
-    if (!r || (uploads ? uploads != p : sink_backing_off(s)))
+    if (!r || (!r->upload && (s->n_uploads == SINK_UPLOADS || sink_backing_off(s))))
         return MILL_DONE;
     if (r->state == SINK_PLAN && roll_plan(ctx, p, err))
         r->state = SINK_UPLOAD;
@@ -177,11 +177,13 @@ enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct
     return MILL_DONE;
 }
 
-enum mill_verdict sink_settle(struct mill_ctx *ctx, struct mill_err *err)
+enum mill_verdict sink_settle(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
+    bool own = p && p->out && p->out->upload;
 
-    if (!s->upload || !sink_upload_ended(s, s->turn_ms))
+    if (!s->n_uploads)
         return MILL_DONE;
-    return sink_advance(ctx, sink_upload_of(s), err);
+    p = sink_upload_ended(s, own ? p : NULL, s->turn_ms);
+    return p ? sink_advance(ctx, p, err) : MILL_DONE;
 }

@@ -23,6 +23,7 @@ enum {
     SINK_ENCODING_MAX = 64 << 20,
     SINK_TURN_MS = 5000,
     SINK_BESIDE_BYTES = 256 << 10,
+    SINK_SMALL_BYTES = 1 << 20,
     SINK_AHEAD = 8, /**< one part of so many is free when a range is ended for want of room */
     SINK_ENCODING_TIMES = 2,
     SINK_FAILED_MAX = 4 << 20 /**< bytes of failure records in one transaction, about */
@@ -178,11 +179,11 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
     struct sink *s = mill_state(ctx);
     enum mill_code rc = sink_lists_check(conf, err);
 
+    sink_uploads_init(s);
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
     s->turn_ms = SINK_TURN_MS;
     s->beside_bytes = SINK_BESIDE_BYTES;
-    s->lake.threads = true;
     s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
     s->encoding = (size_t)sink_encoding(conf);
     s->budget = (size_t)(conf->memory_bytes - sink_prefetch(conf));
@@ -217,6 +218,7 @@ static void sink_close(struct mill_ctx *ctx)
     s->pool = NULL;
     mill_s3_free(s->s3);
     s->s3 = NULL;
+    sink_uploads_release(s);
 }
 
 /** The partition waits; the runtime offers the record again. */
@@ -245,14 +247,14 @@ static enum mill_verdict sink_end(struct mill_ctx *ctx, struct sink_part *p, enu
     return sink_advance(ctx, p, err);
 }
 
-/** Make room: end the largest range. A redo's cannot be ended before its plan says so. While one
- *  is out no other is ended, or an outage would cut all of them short. */
+/** Make room: end the largest range. A redo's cannot be ended before its plan says so. While as
+ *  many are out as can be written no other is ended, or an outage would cut all of them short. */
 static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
     struct sink_part *largest = NULL;
 
-    if (s->n_out)
+    if (s->n_out >= (s->largest < SINK_SMALL_BYTES ? 1 : SINK_UPLOADS))
         return MILL_DONE;
     for (size_t i = 0; i < s->n_parts; i++) {
         struct sink_part *p = s->parts[i];
@@ -318,11 +320,10 @@ static enum mill_verdict sink_redo_end(struct mill_ctx *ctx, struct sink_part *p
 static enum mill_verdict sink_make_way(struct mill_ctx *ctx, struct sink_part *p,
                                        struct mill_err *err)
 {
-    if (!p->out)
-        return MILL_DONE;
-    if (sink_settle(ctx, err) != MILL_DONE || sink_advance(ctx, p, err) != MILL_DONE)
-        return MILL_STOP;
-    return sink_settle(ctx, err);
+    for (int i = 0; i < 2 && p->out; i++)
+        if (sink_settle(ctx, p, err) != MILL_DONE || sink_advance(ctx, p, err) != MILL_DONE)
+            return MILL_STOP;
+    return MILL_DONE;
 }
 
 /** Is the partition able to take this record now? DONE = yes, LATER, STOP. */
@@ -344,7 +345,7 @@ static enum mill_verdict sink_may_take(struct mill_ctx *ctx, struct sink_part *p
         return MILL_LATER;
     /* Over the budget with nothing that could be written out: whoever adds waits. */
     if (sink_scarce(s, 0) && !p->redo) {
-        if (sink_shrink(ctx, err) != MILL_DONE || sink_settle(ctx, err) != MILL_DONE)
+        if (sink_shrink(ctx, err) != MILL_DONE || sink_settle(ctx, NULL, err) != MILL_DONE)
             return MILL_STOP;
         if (sink_scarce(s, 0))
             return MILL_LATER;

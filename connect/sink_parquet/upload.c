@@ -1,6 +1,7 @@
 /* The objects of a range that is out, on a thread of their own: one after the other is encoded
- * there, and put by the pool meanwhile. Encoding takes half of the sink's CPU time; beside it the
- * next ranges are gathered (tests/bench/RESULTS.md: rows a second before and after). */
+ * there, and put by the pool meanwhile. Encoding takes more than half of the sink's CPU time: two
+ * ranges are at it side by side, and beside them the next ones are gathered
+ * (tests/bench/RESULTS.md: rows a second before and after). */
 #include "sink_parquet/range.h"
 
 #include "base/fault.h"
@@ -16,8 +17,8 @@
 enum { UPLOAD_SIBLINGS_MAX = 1 << 20 };
 
 struct sink_upload {
-    struct sink_part *part;  /**< whose range it is */
-    const struct sink *sink; /**< for the thread: what is shared and does not change */
+    struct sink_part *part; /**< whose range it is */
+    struct sink *sink;      /**< for the thread: what is shared */
     struct mill_arena mem;
     struct mill_buf siblings;             /**< what each footer says */
     char plan[2 * MILL_SHA256_BYTES + 1]; /**< what each object's metadata says */
@@ -27,9 +28,7 @@ struct sink_upload {
     enum mill_code code;                  /**< of the thread */
     struct mill_err err;
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t over;
-    bool ended; /**< under the lock: the thread works no more */
+    size_t going; /**< under the sink's lock: the thread, and objects that are being put */
 };
 
 /** One object. */
@@ -130,6 +129,24 @@ static enum mill_code upload_same(struct mill_s3 *s3, const char *key, struct mi
     return MILL_OK;
 }
 
+static void upload_more(struct sink_upload *u)
+{
+    pthread_mutex_lock(&u->sink->lock);
+    u->going++;
+    pthread_mutex_unlock(&u->sink->lock);
+}
+
+/** Something of it has ended; what was the last is not touched afterwards. */
+static void upload_less(struct sink_upload *u)
+{
+    struct sink *s = u->sink;
+
+    pthread_mutex_lock(&s->lock);
+    if (--u->going == 0)
+        pthread_cond_signal(&s->over);
+    pthread_mutex_unlock(&s->lock);
+}
+
 /** On a thread of the pool. */
 static void upload_put(struct mill_s3 *s3, void *arg)
 {
@@ -147,6 +164,7 @@ static void upload_put(struct mill_s3 *s3, void *arg)
     else
         atomic_store(&put->upload->stop, true);
     put->code = !rc || rc == MILL_E_STATE || rc == MILL_E_NOMEM ? rc : MILL_E_IO;
+    upload_less(put->upload);
 }
 
 /** One more: finished here, put there. */
@@ -158,6 +176,7 @@ static enum mill_code upload_add(struct sink_upload *u, struct upload_put *put,
     if (rc)
         return rc;
     put->begun = true;
+    upload_more(u);
     mill_s3_pool_add(u->sink->pool, upload_put, put);
     return MILL_OK;
 }
@@ -170,11 +189,7 @@ static void *upload_main(void *arg)
     for (size_t i = 0; i < u->part->out->n_files && !u->code && !atomic_load(&u->stop); i++)
         if (u->puts[i].file->file)
             u->code = upload_add(u, &u->puts[i], &u->err);
-    mill_s3_pool_wait(u->sink->pool);
-    pthread_mutex_lock(&u->lock);
-    u->ended = true;
-    pthread_cond_signal(&u->over);
-    pthread_mutex_unlock(&u->lock);
+    upload_less(u);
     return NULL;
 }
 
@@ -182,21 +197,24 @@ static void upload_free(struct sink_upload *u)
 {
     mill_buf_release(&u->siblings);
     mill_arena_release(&u->mem);
-    pthread_cond_destroy(&u->over);
-    pthread_mutex_destroy(&u->lock);
     free(u);
 }
 
-static void upload_init(struct sink_upload *u)
+void sink_uploads_init(struct sink *s)
 {
     pthread_condattr_t attr;
 
-    pthread_mutex_init(&u->lock, NULL);
+    pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&u->over, &attr);
+    pthread_cond_init(&s->over, &attr);
     pthread_condattr_destroy(&attr);
-    mill_buf_init(&u->siblings, UPLOAD_SIBLINGS_MAX);
+}
+
+void sink_uploads_release(struct sink *s)
+{
+    pthread_cond_destroy(&s->over);
+    pthread_mutex_destroy(&s->lock);
 }
 
 enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int64_t until_ms,
@@ -210,9 +228,10 @@ enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int6
 
     if (!u)
         return mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
-    upload_init(u);
+    mill_buf_init(&u->siblings, UPLOAD_SIBLINGS_MAX);
     u->part = p;
     u->sink = s;
+    u->going = 1;
     u->until_ms = until_ms;
     u->puts = mill_arena_calloc(&u->mem, p->out->n_files + 1, sizeof *u->puts);
     if (!u->puts || !mill_sha256(mill_str(p->out->plan_text), digest))
@@ -229,27 +248,38 @@ enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int6
         upload_free(u);
         return rc;
     }
-    s->upload = u;
+    p->out->upload = u;
+    s->n_uploads++;
     return MILL_OK;
 }
 
-bool sink_upload_ended(const struct sink *s, int64_t wait_ms)
+/** A partition whose upload is over: this one, or if it is NULL any. */
+static struct sink_part *upload_over(const struct sink *s, const struct sink_part *p)
 {
-    struct sink_upload *u = s->upload;
+    for (size_t i = 0; i < s->n_parts; i++) {
+        const struct sink_part *r = s->parts[i]->out;
+        if (r && r->upload && !r->upload->going && (!p || p == s->parts[i]))
+            return s->parts[i];
+    }
+    return NULL;
+}
+
+struct sink_part *sink_upload_ended(struct sink *s, const struct sink_part *p, int64_t wait_ms)
+{
+    struct sink_part *over;
     struct timespec until;
-    bool ended;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(wait_ms / 1000);
     until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&u->lock);
-    while (!u->ended && wait_ms > 0 && pthread_cond_timedwait(&u->over, &u->lock, &until) == 0) {
+    pthread_mutex_lock(&s->lock);
+    while (!(over = upload_over(s, p)) && wait_ms > 0 &&
+           pthread_cond_timedwait(&s->over, &s->lock, &until) == 0) {
     }
-    ended = u->ended;
-    pthread_mutex_unlock(&u->lock);
-    return ended;
+    pthread_mutex_unlock(&s->lock);
+    return over;
 }
 
 /** It is in the lake. */
@@ -271,14 +301,26 @@ static void upload_done(struct mill_ctx *ctx, struct sink_part *r, const struct 
     f->held = 0;
 }
 
-enum mill_code sink_upload_end(struct mill_ctx *ctx, struct mill_err *err)
+/** It is over, or soon: the partition has none any more. */
+static struct sink_upload *upload_join(struct sink *s, struct sink_part *p)
 {
-    struct sink *s = mill_state(ctx);
-    struct sink_upload *u = s->upload;
-    enum mill_code rc;
+    struct sink_upload *u = p->out->upload;
 
     pthread_join(u->thread, NULL);
-    s->upload = NULL;
+    pthread_mutex_lock(&s->lock);
+    while (u->going)
+        pthread_cond_wait(&s->over, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    s->n_uploads--;
+    p->out->upload = NULL;
+    return u;
+}
+
+enum mill_code sink_upload_end(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
+{
+    struct sink_upload *u = upload_join(mill_state(ctx), p);
+    enum mill_code rc;
+
     rc = u->code;
     if (rc)
         *err = u->err;
@@ -295,19 +337,10 @@ enum mill_code sink_upload_end(struct mill_ctx *ctx, struct mill_err *err)
     return rc;
 }
 
-struct sink_part *sink_upload_of(const struct sink *s)
+void sink_upload_cancel(struct sink *s, struct sink_part *p)
 {
-    return s->upload ? s->upload->part : NULL;
-}
-
-void sink_upload_cancel(struct sink *s, const struct sink_part *p)
-{
-    struct sink_upload *u = s->upload;
-
-    if (!u || u->part != p)
+    if (!p->out || !p->out->upload)
         return;
-    atomic_store(&u->stop, true);
-    pthread_join(u->thread, NULL);
-    s->upload = NULL;
-    upload_free(u);
+    atomic_store(&p->out->upload->stop, true);
+    upload_free(upload_join(s, p));
 }

@@ -43,12 +43,14 @@ static bool keep_is(const struct mill_record *in, const char *word)
 static enum mill_verdict keep_on_record(struct mill_ctx *ctx, const struct mill_record *in,
                                         struct mill_err *err)
 {
-    const struct mill_sink_failure bad = {
+    struct mill_sink_failure bad = {
         .in = *in, .why = {.code = MILL_E_DATA, .where = "note", .text = "is bad"}};
     size_t n = keep_is(in, "bad");
 
     if (keep_is(in, "slow"))
         sleep(KEEP_SLOW_S);
+    if (n && mill_sink_headers(ctx, in, &bad.in.headers, err))
+        return MILL_STOP;
     return mill_sink_commit_failures(ctx, in->topic, in->partition, in->offset + 1,
                                      MILL_STR("kept"), &bad, n, err)
                ? MILL_STOP

@@ -91,10 +91,11 @@ static void an_offset_goes_with_its_text(void **state)
 
 static void a_failure_record_is_in_its_offsets_transaction(void **state)
 {
+    static const char *const headers[] = {"mill.origin=o:0:7:5", "h=v", NULL};
     pid_t pid;
 
     (void)state;
-    lab_put(&lab, 0, "k", "bad");
+    lab_produce(&lab, "notes", 0, MILL_STR("k"), lab_note(MILL_STR("bad")), headers);
     rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage(&lab, "keep");
     assert_true(lab_wait_asked(&lab, END_TXN, 1));
@@ -105,6 +106,8 @@ static void a_failure_record_is_in_its_offsets_transaction(void **state)
     assert_int_equal(lab_read(&lab, "failures", got, SEEN, 1), 1);
     assert_string_equal(got[0].key, "k");
     assert_memory_equal(got[0].value + 6, "bad", 3);
+    for (size_t i = 0; headers[i]; i++) /* the record's own, which a sink asks for */
+        assert_non_null(strstr(got[0].headers, headers[i]));
 }
 
 /* Whoever the group does not know any more has moved nothing and goes. */

@@ -4,6 +4,7 @@
 #include "net/s3_pool.h"
 #include "net/s3_upload.h"
 #include "sink.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,17 +25,23 @@ void fake_lake_reset(void)
     fake_lake = (struct fake_lake){.offset = -1, .read_to = -1};
 }
 
+/* Objects are put by several threads; what tests look at meanwhile they count themselves. */
+static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /** Count an act. @return false when it fails; *effect: it has its effect all the same */
 static bool fake_act(bool *effect)
 {
+    bool ok = false;
+
+    pthread_mutex_lock(&fake_lock);
     *effect = !fake_lake.dead;
-    if (fake_lake.dead)
-        return false;
-    if (++fake_lake.acts != fake_lake.die_at)
-        return true;
-    fake_lake.dead = true;
-    *effect = fake_lake.die_after;
-    return false;
+    if (!fake_lake.dead) {
+        ok = ++fake_lake.acts != fake_lake.die_at;
+        fake_lake.dead = !ok;
+        *effect = ok || fake_lake.die_after;
+    }
+    pthread_mutex_unlock(&fake_lock);
+    return ok;
 }
 
 static void fake_seen(void)
@@ -105,6 +112,15 @@ enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t
                                 int64_t next, struct mill_str metadata, struct mill_err *err)
 {
     return mill_sink_commit_failures(ctx, topic, partition, next, metadata, NULL, 0, err);
+}
+
+enum mill_code mill_sink_headers(struct mill_ctx *ctx, const struct mill_record *in,
+                                 struct mill_map *headers, struct mill_err *err)
+{
+    (void)ctx;
+    (void)err;
+    *headers = in->headers;
+    return MILL_OK;
 }
 
 int64_t mill_sink_read_to(struct mill_ctx *ctx, const char *topic, int32_t partition)
@@ -190,31 +206,39 @@ static struct fake_object *fake_find(const char *key)
     return NULL;
 }
 
+static void fake_add(const char *key, struct mill_str body, struct mill_map meta)
+{
+    struct fake_object *o = &fake_lake.objects[fake_lake.n++];
+
+    o->key = malloc(strlen(key) + 1);
+    o->bytes = malloc(body.n);
+    if (!o->key || !o->bytes)
+        abort();
+    memcpy(o->key, key, strlen(key) + 1);
+    memcpy(o->bytes, body.p, body.n);
+    o->n = body.n;
+    mill_str_cut(mill_map_get(meta, "sendmill-plan"), o->plan, sizeof o->plan);
+    o->made_ms = fake_lake.now_ms;
+}
+
 enum mill_code mill_s3_put_large(struct mill_s3 *s, const char *key, struct mill_str body,
                                  struct mill_map meta, enum mill_s3_put *how, struct mill_err *err)
 {
-    struct fake_object *o;
     bool effect, ok;
 
-    if (fake_lake.s3_down)
+    if (atomic_load(&fake_lake.s3_down))
         return mill_fail(err, MILL_E_IO, "s3", "is down");
     if (s && s->until_ms && mill_tick_ms() > s->until_ms)
         return mill_fail(err, MILL_E_IO, "s3", "too late");
     ok = fake_act(&effect);
+    pthread_mutex_lock(&fake_lock);
     *how = fake_find(key) ? MILL_S3_EXISTS : MILL_S3_CREATED;
-    if (effect && *how == MILL_S3_CREATED && fake_lake.n < FAKE_OBJECTS) {
-        o = &fake_lake.objects[fake_lake.n++];
-        o->key = malloc(strlen(key) + 1);
-        o->bytes = malloc(body.n);
-        if (!o->key || !o->bytes)
-            abort();
-        memcpy(o->key, key, strlen(key) + 1);
-        memcpy(o->bytes, body.p, body.n);
-        o->n = body.n;
-        mill_str_cut(mill_map_get(meta, "sendmill-plan"), o->plan, sizeof o->plan);
-        o->made_ms = fake_lake.now_ms;
+    effect = effect && *how == MILL_S3_CREATED && fake_lake.n < FAKE_OBJECTS;
+    if (effect)
+        fake_add(key, body, meta);
+    pthread_mutex_unlock(&fake_lock);
+    if (effect)
         fake_seen();
-    }
     return ok ? MILL_OK : mill_fail(err, MILL_E_IO, "s3", "connection reset");
 }
 

@@ -37,10 +37,11 @@ struct fake_lake {
     int acts;                          /**< done so far */
     int die_at;                        /**< the act that is the last; 0 = none */
     bool die_after;                    /**< that act still has its effect, but nobody hears of it */
-    atomic_bool dead; /**< nothing works any more: start anew; threads may set it */
-    atomic_int gets;  /**< reads of objects so far; threads may read */
-    int fail_get;     /**< the one that fails; 0 = none */
-    bool s3_down, registry_down, commit_unknown;
+    atomic_bool dead;    /**< nothing works any more: start anew; threads may set it */
+    atomic_int gets;     /**< reads of objects so far; threads may read */
+    int fail_get;        /**< the one that fails; 0 = none */
+    atomic_bool s3_down; /**< threads may read */
+    bool registry_down, commit_unknown;
     bool stale;           /**< the group refuses commits */
     int64_t now_ms;       /**< the bucket's clock */
     void (*on_act)(void); /**< called after each effect; may be NULL */

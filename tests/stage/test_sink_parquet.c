@@ -10,10 +10,7 @@
 #include "base/clock.h"
 #include "sink_case.h"
 #include "sink_parquet/range.h"
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static void test_whole(void **state)
@@ -139,86 +136,6 @@ static void test_s3_outage(void **state)
     sink_feed(ctx, "t", 14, 21);
     fake_free(ctx);
     sink_check_whole("t", 21);
-}
-
-static atomic_bool shut; /**< S3 answers when it is not */
-static pthread_t main_thread;
-
-static void slow_s3(void)
-{
-    while (!pthread_equal(pthread_self(), main_thread) && atomic_load(&shut))
-        usleep(1000);
-}
-
-/** A slow S3: nobody waits for it for longer than a turn. The next range is gathered meanwhile, and
- *  goes out when this one is in the lake. */
-static void test_slow_s3(void **state)
-{
-    struct mill_ctx *ctx = sink_start(NULL);
-    struct sink *s = mill_state(ctx);
-    struct mill_record in = record_at("t", 14);
-    struct mill_err err = {0};
-    int64_t from;
-    (void)state;
-
-    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
-    s->turn_ms = 1;
-    main_thread = pthread_self();
-    atomic_store(&shut, true);
-    fake_lake.on_act = slow_s3;
-    sink_feed(ctx, "t", 0, 7);
-    fake_lake.read_to = 9; /* markers; but what is before them is not in the lake yet */
-    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
-    assert_int_equal(fake_lake.offset, 0);
-    fake_lake.read_to = -1;
-    sink_feed(ctx, "t", 7, 14);
-    assert_non_null(sink_upload_of(s));
-    assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_LATER);
-    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
-    assert_int_equal(fake_lake.offset, 0); /* planned, nothing more */
-    assert_null(fake_unready(ctx));
-    atomic_store(&shut, false);
-    sink_rest(ctx);
-    assert_int_equal(fake_lake.offset, 7);
-    sink_feed(ctx, "t", 14, 15);
-    sink_rest(ctx);
-    assert_int_equal(fake_lake.offset, 14);
-    fake_free(ctx);
-    sink_check_whole("t", 14);
-}
-
-static void *open_later(void *arg)
-{
-    usleep(20000);
-    atomic_store(&shut, false);
-    return arg;
-}
-
-/** The partition is given away while its range is being written, and the next one gathered: what
- * goes on is waited for, nothing is committed, and the new owner carries the plan out. */
-static void test_revoked_amid(void **state)
-{
-    struct mill_ctx *ctx = sink_start(NULL);
-    struct mill_err err = {0};
-    pthread_t opener;
-    int64_t from;
-    (void)state;
-
-    sink_beside(ctx);
-    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
-    main_thread = pthread_self();
-    atomic_store(&shut, true);
-    fake_lake.on_act = slow_s3;
-    sink_feed(ctx, "t", 0, 12);
-    assert_int_equal(pthread_create(&opener, NULL, open_later, NULL), 0);
-    sink_spec->sink->on_revoke(ctx, "t", 0, true);
-    pthread_join(opener, NULL);
-    assert_null(sink_upload_of(mill_state(ctx)));
-    assert_int_equal(fake_lake.offset, 0);
-    assert_non_null(strstr(fake_lake.metadata, "\"end\":7"));
-    fake_free(ctx);
-    sink_live("t", 20);
-    sink_check_whole("t", 20);
 }
 
 /** It is not known whether the plan was taken: the same plan again, never another end. */
@@ -551,14 +468,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_whole),
         T(test_killed_beside),
-        T(test_revoked_amid),
         T(test_killed_anywhere),
         T(test_killed_and_forgotten),
         T(test_killed_often),
         T(test_footer),
         T(test_s3_outage),
         T(test_unknown_commit),
-        T(test_slow_s3),
         T(test_slept),
         T(test_stale_owner),
         T(test_foreign_object),

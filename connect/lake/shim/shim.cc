@@ -81,7 +81,6 @@ struct mill_pq {
     std::unique_ptr<arrow::ProxyMemoryPool> pool =
         std::make_unique<arrow::ProxyMemoryPool>(arrow::system_memory_pool());
     int64_t group_bytes = 0;
-    bool threads = false;
     std::shared_ptr<arrow::Schema> schema;
     std::shared_ptr<Sink> sink;
     std::unique_ptr<parquet::arrow::FileWriter> writer;
@@ -96,12 +95,9 @@ arrow::Status mill_pq_make(mill_pq **out, std::shared_ptr<arrow::Schema> schema,
     w->schema = std::move(schema);
     w->sink = std::make_shared<Sink>(sink, arg);
     w->group_bytes = o.row_group_bytes;
-    w->threads = o.threads != 0;
     ARROW_ASSIGN_OR_RAISE(
-        w->writer,
-        parquet::arrow::FileWriter::Open(
-            *w->schema, w->pool.get(), w->sink, properties(o, *w->schema, w->pool.get()),
-            parquet::ArrowWriterProperties::Builder().set_use_threads(o.threads != 0)->build()));
+        w->writer, parquet::arrow::FileWriter::Open(*w->schema, w->pool.get(), w->sink,
+                                                    properties(o, *w->schema, w->pool.get())));
     *out = w.release();
     return arrow::Status::OK();
 }
@@ -139,7 +135,7 @@ extern "C" int mill_pq_write(struct mill_pq *w, struct ArrowArray *batches, size
             ARROW_ASSIGN_OR_RAISE(auto one, arrow::ImportRecordBatch(&batches[taken++], w->schema));
             rows.push_back(std::move(one));
         }
-        if (whole && !w->threads) {
+        if (whole) {
             ARROW_ASSIGN_OR_RAISE(auto table, arrow::Table::FromRecordBatches(w->schema, rows));
             /* A row group has as many rows as the properties say, at most. */
             return w->writer->WriteTable(*table, std::numeric_limits<int64_t>::max());

@@ -33,8 +33,6 @@ struct mill_pq_options {
     const char *const *blooms; /**< text columns that get a bloom filter where there are such; ends
                                     with NULL */
     int64_t bloom_values;      /**< distinct values that a filter is made for */
-    int threads;               /**< not 0: a batch's columns are encoded side by side, on Arrow's
-                                    own threads; not for two writers at once */
 };
 
 struct mill_pq_pair {
@@ -46,8 +44,8 @@ struct mill_pq_pair {
 int mill_pq_open(struct mill_pq **out, struct ArrowSchema *schema, const struct mill_pq_options *o,
                  mill_pq_sink_fn sink, void *arg, char *err, size_t err_size);
 /** @brief Add rows. @param batches consumed whatever the result
- *  @param whole not 0: they are all that the file will hold. Without threads its columns are then
- *  encoded one after the other, not all at once (6 % less CPU for a file of some hundred
+ *  @param whole not 0: they are all that the file will hold, one row group at most. Its columns are
+ *  then encoded one after the other, not all at once (6 % less CPU for a file of some hundred
  *  rows: tests/bench/RESULTS.md)
  *  @return 0 or an errno value */
 int mill_pq_write(struct mill_pq *w, struct ArrowArray *batches, size_t n, int whole, char *err,

@@ -142,7 +142,7 @@ static bool loop_collect(struct mill_ctx *ctx)
 
     while (ctx->items_n - ctx->fresh < most && ctx->items_bytes < ctx->rc.batch_bytes &&
            ctx->exit_code < 0) {
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(ctx->consumer, wait);
+        rd_kafka_message_t *m = run_poll(ctx, wait);
         if (!m)
             return true;
         if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)

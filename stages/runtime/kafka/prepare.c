@@ -141,6 +141,18 @@ static enum mill_code prepare_port(const struct mill_ctx *ctx, const struct run_
                      MILL_FMT(from));
 }
 
+static bool prepare_headers(struct mill_ctx *ctx, const rd_kafka_message_t *m,
+                            struct mill_record *in, const struct run_part *p)
+{
+    if (!mill_rd_headers(m, &ctx->arena, &in->headers)) {
+        run_exit(ctx, MILL_EXIT_TEMP);
+        return false;
+    }
+    in->origin = run_origin(ctx, in, p);
+    in->attempt = prepare_attempt(in);
+    return true;
+}
+
 bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
 {
     const rd_kafka_message_t *m = item->msg;
@@ -158,14 +170,10 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
         .raw = {m->payload, m->len},
     };
     in->append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
-    if (!mill_rd_headers(m, &ctx->arena, &in->headers)) {
-        run_exit(ctx, MILL_EXIT_TEMP);
-        return false;
-    }
-    if (!ctx->spec->sink) /* emits nothing that would carry it; a tenth of its time */
-        in->origin = run_origin(ctx, in, p);
-    in->attempt = prepare_attempt(in);
     item->state = RUN_READY;
+    in->port = p->port;
+    if (!ctx->spec->sink && !prepare_headers(ctx, m, in, p))
+        return false;
     if (prepare_port(ctx, p, in, &in->port, &err))
         return prepare_fault(ctx, item, &err);
     return ctx->in_codec[in->port] ? prepare_decode(ctx, item, ctx->in_codec[in->port]) : true;

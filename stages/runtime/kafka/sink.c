@@ -135,6 +135,14 @@ enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t
     return mill_sink_commit_failures(ctx, topic, partition, next, metadata, NULL, 0, err);
 }
 
+enum mill_code mill_sink_headers(struct mill_ctx *ctx, const struct mill_record *in,
+                                 struct mill_map *headers, struct mill_err *err)
+{
+    return mill_rd_headers(run_item_of(in)->msg, &ctx->arena, headers)
+               ? MILL_OK
+               : mill_fail(err, MILL_E_NOMEM, in->topic, "out of memory");
+}
+
 int64_t mill_sink_read_to(struct mill_ctx *ctx, const char *topic, int32_t partition)
 {
     const struct run_part *p = run_part_find(ctx, topic, partition);
