@@ -148,7 +148,7 @@ struct sink {
     pthread_cond_t over; /**< an upload is, under the lock */
     size_t held;         /**< bytes in all parts, out or not */
     size_t largest;      /**< bytes of the largest file in them */
-    size_t budget;       /**< that they and the file being encoded may take */
+    size_t budget;       /**< that they and the files being encoded may take */
     size_t encoding;     /**< of it for that file, at most */
     size_t beside_bytes; /**< a range of so many is written beside the others; a smaller one is
                               waited for */

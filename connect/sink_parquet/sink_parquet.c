@@ -82,7 +82,7 @@ static const struct mill_opt sink_opts[] = {
      .min = 1,
      .max = UINT64_C(1) << 40,
      .help =
-         "memory of all ranges, of what is read ahead (a quarter) and of the file being encoded "
+         "memory of all ranges, of what is read ahead (a quarter) and of the files being encoded "
          "(a fifth; a tenth while all are small); the largest range ends at it"},
     {.name = "row-group-bytes",
      .type = MILL_OPT_BYTES,
@@ -165,7 +165,7 @@ static uint64_t sink_prefetch(const void *conf)
     return quarter < SINK_PREFETCH_MAX ? quarter : SINK_PREFETCH_MAX;
 }
 
-/* Of it: pages, dictionaries and compressed columns of the one file that is being encoded. */
+/* Of it: pages, dictionaries and compressed columns of the files being encoded, two at most. */
 static uint64_t sink_encoding(const struct sink_conf *conf)
 {
     uint64_t fifth = conf->memory_bytes / 5;
@@ -231,7 +231,7 @@ static enum mill_verdict sink_later(struct mill_ctx *ctx)
     return MILL_LATER;
 }
 
-/** Do the ranges leave less than this free? The file being encoded takes a few times its rows;
+/** Do the ranges leave less than this free? A file being encoded takes a few times its rows;
  * where all files are small, half of its share is the ranges': a tenth less CPU at 1,008 files. */
 static bool sink_scarce(const struct sink *s, size_t free)
 {

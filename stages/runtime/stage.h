@@ -35,6 +35,7 @@ struct mill_table_port {
     bool global; /**< all partitions of the topic, whatever is assigned; false: those assigned */
 };
 
+/** A record. A sink's has neither headers nor origin nor attempt: see mill_sink_headers(). */
 struct mill_record {
     size_t port; /**< index in spec->in */
     const char *topic;

@@ -311,9 +311,8 @@ enum mill_code run_setup(struct mill_ctx *ctx, struct mill_err *err)
         ctx->consumer = setup_consumer(ctx, err);
         code = ctx->consumer ? setup_subscribe(ctx, err) : MILL_E_CONFIG;
     }
-    if (!code) {
+    if (!code)
         ctx->consumer_queue = rd_kafka_queue_get_consumer(ctx->consumer);
-    }
     return code;
 }
 
