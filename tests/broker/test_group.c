@@ -358,11 +358,11 @@ static void wait_fired(void)
     assert_int_equal(access(fired, F_OK), 0);
 }
 
-/* A turn so long that one call of librdkafka gives records and the end of their assignment. */
-static void a_rebalance_among_records_loses_and_doubles_none(void **state)
+/* A turn so long that one call of librdkafka gives records and the end of their assignment. (The
+ * mock forgets transactional offsets: how often a record is copied says nothing.) */
+static void a_rebalance_among_records_loses_none(void **state)
 {
     static const char *const keys[] = {"r0", "r1", "r2", "r3"};
-    size_t n = 0, seen = 0;
     pid_t one, two;
 
     (void)state;
@@ -377,18 +377,8 @@ static void a_rebalance_among_records_loses_and_doubles_none(void **state)
     for (int p = 0; p < 4; p++)
         put("notes", p, keys[p], "go");
     two = lab_stage_with(&lab, "notes", "--instance=1");
-    for (int64_t until = mill_tick_ms() + WAIT_MS; seen < 4 && mill_tick_ms() < until;) {
-        n = lab_read(&lab, "copies", got, SEEN, 5);
-        seen = 0;
-        for (size_t i = 0; i < n; i++)
-            seen += got[i].key[0] == 'r';
-    }
-    for (size_t k = 0; k < 4; k++) {
-        size_t copies = 0;
-        for (size_t i = 0; i < n; i++)
-            copies += !strcmp(got[i].key, keys[k]);
-        assert_int_equal(copies, 1);
-    }
+    for (size_t k = 0; k < 4; k++)
+        assert_true(wait_written("copies", keys[k], 0));
     assert_int_equal(lab_stop(&lab, one, SIGTERM), 0);
     assert_int_equal(lab_stop(&lab, two, SIGTERM), 0);
     unlink(fired);
@@ -413,7 +403,7 @@ int main(int argc, char **argv)
         T(who_has_lost_its_generation_says_nothing_of_what_it_did_not_call),
         T(calls_are_finished_and_written_before_partitions_are_given_up),
 #ifdef MILL_FAULT_POINTS
-        T(a_rebalance_among_records_loses_and_doubles_none),
+        T(a_rebalance_among_records_loses_none),
 #endif
     };
 
