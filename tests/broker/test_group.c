@@ -334,58 +334,6 @@ static void calls_are_finished_and_written_before_partitions_are_given_up(void *
     assert_int_equal(lab_stop(&lab, two, SIGTERM), 0);
 }
 
-#ifdef MILL_FAULT_POINTS
-
-static char fault[80], fired[96];
-
-static void arm(const char *line)
-{
-    FILE *f;
-
-    unlink(fired);
-    f = fopen(fault, "w");
-    assert_non_null(f);
-    fputs(line, f);
-    fclose(f);
-}
-
-static void wait_fired(void)
-{
-    int64_t until = mill_tick_ms() + WAIT_MS;
-
-    while (access(fired, F_OK) != 0 && mill_tick_ms() < until)
-        usleep(10000);
-    assert_int_equal(access(fired, F_OK), 0);
-}
-
-/* A turn so long that one call of librdkafka gives records and the end of their assignment. (The
- * mock forgets transactional offsets: how often a record is copied says nothing.) */
-static void a_rebalance_among_records_loses_none(void **state)
-{
-    static const char *const keys[] = {"r0", "r1", "r2", "r3"};
-    pid_t one, two;
-
-    (void)state;
-    snprintf(fault, sizeof fault, "%s/fault", lab.dir);
-    snprintf(fired, sizeof fired, "%s.fired", fault);
-    arm("commit.before-commit sleep-4000");
-    assert_int_equal(setenv("MILL_FAULT_FILE", fault, 1), 0);
-    one = lab_stage(&lab, "notes");
-    assert_int_equal(unsetenv("MILL_FAULT_FILE"), 0);
-    put("notes", 0, "before", "go");
-    wait_fired();
-    for (int p = 0; p < 4; p++)
-        put("notes", p, keys[p], "go");
-    two = lab_stage_with(&lab, "notes", "--instance=1");
-    for (size_t k = 0; k < 4; k++)
-        assert_true(wait_written("copies", keys[k], 0));
-    assert_int_equal(lab_stop(&lab, one, SIGTERM), 0);
-    assert_int_equal(lab_stop(&lab, two, SIGTERM), 0);
-    unlink(fired);
-}
-
-#endif
-
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -402,9 +350,6 @@ int main(int argc, char **argv)
         T(who_has_lost_its_generation_moves_no_record),
         T(who_has_lost_its_generation_says_nothing_of_what_it_did_not_call),
         T(calls_are_finished_and_written_before_partitions_are_given_up),
-#ifdef MILL_FAULT_POINTS
-        T(a_rebalance_among_records_loses_none),
-#endif
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))

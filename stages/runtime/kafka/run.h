@@ -27,7 +27,6 @@ enum {
     RUN_TOPIC_ID = 37,
     RUN_TOPIC_NAME = 256,
     RUN_TARGETS_MAX = 32,
-    RUN_POLLED_MAX = 64, /**< messages taken from the consumer by one call */
 };
 
 /** Options that every stage has, beside those of every program. */
@@ -141,12 +140,6 @@ struct mill_ctx {
     size_t parts_n;
     uint64_t epoch;
 
-    rd_kafka_queue_t *consumer_queue;
-    rd_kafka_message_t
-        *polled[RUN_POLLED_MAX]; /**< polled[polled_at..polled_n) are not looked at */
-    size_t polled_at, polled_n;
-    uint64_t polled_epoch;
-
     struct mill_arena arena;
     struct mill_buf scratch;
     struct run_item **items;
@@ -197,13 +190,6 @@ void run_away(struct mill_ctx *ctx, const char *why);
 
 /* loop.c: */
 void run_loop(struct mill_ctx *ctx);
-
-/* poll.c: */
-/** @brief The consumer's next message, record or event. It may see a rebalance. @param wait_ms
- *  when none lies ready. @own the caller's; NULL = none */
-rd_kafka_message_t *run_poll(struct mill_ctx *ctx, int wait_ms);
-/** @brief Let go of what was polled and not given out. */
-void run_poll_drop(struct mill_ctx *ctx);
 
 /* hold.c: */
 /** @brief Keep a message that waits behind those that wait already. @own steals m, unless false:

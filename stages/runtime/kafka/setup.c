@@ -311,8 +311,6 @@ enum mill_code run_setup(struct mill_ctx *ctx, struct mill_err *err)
         ctx->consumer = setup_consumer(ctx, err);
         code = ctx->consumer ? setup_subscribe(ctx, err) : MILL_E_CONFIG;
     }
-    if (!code)
-        ctx->consumer_queue = rd_kafka_queue_get_consumer(ctx->consumer);
     return code;
 }
 
@@ -327,14 +325,11 @@ void run_teardown(struct mill_ctx *ctx)
     if (ctx->spec->close)
         ctx->spec->close(ctx);
     run_batch_reset(ctx);
-    run_poll_drop(ctx);
     run_parts_clear(ctx);
     for (size_t i = 0; i < RUN_PORTS_MAX; i++)
         run_table_free(ctx->tables[i]);
     if (ctx->group_meta)
         rd_kafka_consumer_group_metadata_destroy(ctx->group_meta);
-    if (ctx->consumer_queue)
-        rd_kafka_queue_destroy(ctx->consumer_queue);
     if (ctx->consumer)
         rd_kafka_destroy(ctx->consumer);
     for (size_t i = 0; i < RUN_PORTS_MAX; i++) {
