@@ -13,7 +13,7 @@ from tree import DATA, ROOT, c_files, code, files, read
 TOP = {"CMakeLists.txt", "ingest", "stages", "schemas", "connect", "deploy", "tests", "README.md",
        "LICENSE", "CONTRIBUTING.md", "CMakePresets.json"}
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|gmtime|localtime|"
-                    r"strerror|alloca|rd_kafka_query_watermark_offsets|rd_kafka_consume_batch_queue)\s*\(|__attribute__\s*\(\(\s*(?:__)?cleanup")
+                    r"strerror|alloca|rd_kafka_query_watermark_offsets)\s*\(|__attribute__\s*\(\(\s*(?:__)?cleanup")
 # Spelt so that this file does not contain what it looks for.
 PLACES = re.compile(r"(?<![\w.])/(?:wor[k]|roo[t]|hom[e]|tm[p]/[a-z][\w-]*)/")
 MARKS = re.compile(r"\b(?:FIXM[E]|XX[X])\b|\bTOD[O]\b(?!\(#\d+\))|not (?:yet )?implemente[d]")
