@@ -23,7 +23,7 @@ enum {
     SINK_ENCODING_MAX = 64 << 20,
     SINK_TURN_MS = 5000,
     SINK_BESIDE_BYTES = 256 << 10,
-    SINK_SMALL_BYTES = 1 << 20,
+    SINK_SMALL_BYTES = 1 << 20, /**< where all files are, one range at a time makes room */
     SINK_AHEAD = 8, /**< one part of so many is free when a range is ended for want of room */
     SINK_ENCODING_TIMES = 2,
     SINK_FAILED_MAX = 4 << 20 /**< bytes of failure records in one transaction, about */
