@@ -90,13 +90,18 @@ static enum mill_code file_failed(int errnum, const char *text, struct mill_err 
     return mill_fail(err, errnum == ENOMEM ? MILL_E_NOMEM : MILL_E_STATE, "parquet", "%s", text);
 }
 
+static int64_t file_group_bytes(const struct mill_lake_conf *conf)
+{
+    return conf->row_group_bytes ? conf->row_group_bytes : FILE_GROUP_BYTES;
+}
+
 void mill_lake_writer(const struct mill_lake_conf *conf, int64_t values,
                       struct mill_pq_options *out)
 {
     *out = (struct mill_pq_options){
         .zstd_level = FILE_ZSTD_LEVEL,
         .row_group_rows = conf->row_group_rows ? conf->row_group_rows : 1 << 20,
-        .row_group_bytes = conf->row_group_bytes ? conf->row_group_bytes : FILE_GROUP_BYTES,
+        .row_group_bytes = file_group_bytes(conf),
         .page_bytes = FILE_PAGE_BYTES,
         .page_rows = FILE_PAGE_ROWS,
         .blooms = file_ids,
@@ -151,8 +156,7 @@ static enum mill_code file_cut(struct mill_lake_file *f, struct mill_err *err)
  * when it is all that the file will hold; 0 = there will be more, or was */
 static enum mill_code file_encode(struct mill_lake_file *f, int64_t values, struct mill_err *err)
 {
-    size_t group = f->conf->row_group_bytes ? (size_t)f->conf->row_group_bytes : FILE_GROUP_BYTES;
-    bool whole = values && !f->writer && f->queued <= group;
+    bool whole = values && !f->writer && f->queued <= (size_t)file_group_bytes(f->conf);
     char text[200] = "";
     enum mill_code rc = f->writer ? MILL_OK : file_open(f, values, err);
     int e;

@@ -319,9 +319,8 @@ static struct sink_upload *upload_join(struct sink *s, struct sink_part *p)
 enum mill_code sink_upload_end(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink_upload *u = upload_join(mill_state(ctx), p);
-    enum mill_code rc;
+    enum mill_code rc = u->code;
 
-    rc = u->code;
     if (rc)
         *err = u->err;
     for (size_t i = 0; i < u->part->out->n_files; i++) {

@@ -12,12 +12,12 @@
 #include "sink_parquet/range.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-static atomic_bool shut; /**< S3 answers when it is not */
-static pthread_t main_thread;
-
+static atomic_bool shut;    /**< S3 answers when it is not */
 static atomic_bool waiting; /**< for its answer */
+static pthread_t main_thread;
 
 static void slow_s3(void)
 {
@@ -64,6 +64,22 @@ static void test_slow_s3(void **state)
     sink_check_whole("t", 14);
 }
 
+/** Records of the topic in the lake, all of them in one range. */
+static int64_t in_range(const char *topic, int64_t start, int64_t end)
+{
+    int64_t rows = 0;
+
+    for (size_t i = 0; i < fake_lake.n; i++) {
+        struct mill_object o;
+        assert_true(mill_object_parse(mill_str(fake_lake.objects[i].key), MILL_STR("p/"), &o));
+        if (!mill_str_is(o.topic, topic))
+            continue;
+        assert_true(o.start == start && o.end == end);
+        rows += atoll(fake_footer(&fake_lake.objects[i], "sendmill.rows"));
+    }
+    return rows;
+}
+
 /** Two ranges are written side by side, and a third waits for its turn; a fault of one of them
  *  keeps none of the others from the lake. */
 static void test_two_beside(void **state)
@@ -106,7 +122,7 @@ static void test_two_beside(void **state)
     }
     fake_free(ctx);
     for (size_t k = 0; k < 3; k++)
-        sink_check_ranges(topics[k], 7);
+        assert_int_equal(in_range(topics[k], 0, 7), 7);
 }
 
 static void *open_later(void *arg)

@@ -171,7 +171,6 @@ bool run_item_prepare(struct mill_ctx *ctx, struct run_item *item)
     };
     in->append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
     item->state = RUN_READY;
-    in->port = p->port;
     if (!ctx->spec->sink && !prepare_headers(ctx, m, in, p))
         return false;
     if (prepare_port(ctx, p, in, &in->port, &err))

@@ -8,9 +8,8 @@
 enum { ASK_MS = 10000 };
 
 struct mill_reader {
-    rd_kafka_t *rk; /**< reads committed records */
-    rd_kafka_t
-        *asks; /**< for offsets and metadata: its events can be polled, and no record is lost */
+    rd_kafka_t *rk;   /**< reads committed records */
+    rd_kafka_t *asks; /**< offsets and metadata: polled for its events, it has no record to lose */
     rd_kafka_topic_partition_list_t *parts; /**< what is read; offset = position, markers counted */
     rd_kafka_message_t *last;               /**< what the caller has borrowed */
     struct mill_arena arena;                /**< headers of last */
