@@ -25,7 +25,8 @@ void fake_lake_reset(void)
     fake_lake = (struct fake_lake){.offset = -1, .read_to = -1};
 }
 
-/* Objects are put by several threads; what tests look at meanwhile they count themselves. */
+/* Over the objects and the acts, for the threads that put and read; what tests look at meanwhile
+ * they count themselves. */
 static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /** Count an act. @return false when it fails; *effect: it has its effect all the same */
@@ -169,9 +170,9 @@ void mill_s3_free(struct mill_s3 *s)
     free(s);
 }
 
-/* One after another, at once: so that an act has a number. */
+/* On the caller's thread, at once: so that an act has a number. */
 struct mill_s3_pool {
-    struct mill_s3 s3;
+    bool none;
 };
 
 enum mill_code mill_s3_pool_new(struct mill_s3_pool **out, const struct mill_s3_opts *o,
@@ -190,7 +191,10 @@ void mill_s3_pool_free(struct mill_s3_pool *p)
 
 void mill_s3_pool_add(struct mill_s3_pool *p, void (*run)(struct mill_s3 *s3, void *arg), void *arg)
 {
-    run(&p->s3, arg);
+    struct mill_s3 s3 = {0};
+
+    (void)p;
+    run(&s3, arg);
 }
 
 void mill_s3_pool_wait(struct mill_s3_pool *p)
@@ -198,6 +202,7 @@ void mill_s3_pool_wait(struct mill_s3_pool *p)
     (void)p;
 }
 
+/** Under the lock. @return borrowed; NULL if there is none */
 static struct fake_object *fake_find(const char *key)
 {
     for (size_t i = 0; i < fake_lake.n; i++)
@@ -245,17 +250,22 @@ enum mill_code mill_s3_put_large(struct mill_s3 *s, const char *key, struct mill
 enum mill_code mill_s3_head(struct mill_s3 *s, const char *key, struct mill_s3_head *out,
                             struct mill_err *err)
 {
-    const struct fake_object *o = fake_find(key);
+    const struct fake_object *o;
 
     if (fake_lake.s3_down || fake_lake.dead)
         return mill_fail(err, MILL_E_IO, "s3", "is down");
+    memset(out, 0, sizeof *out);
+    pthread_mutex_lock(&fake_lock);
+    o = fake_find(key);
+    if (o) {
+        snprintf(s->meta, sizeof s->meta, "%s", o->plan);
+        out->bytes = o->n;
+        out->modified_ms = o->made_ms;
+    }
+    pthread_mutex_unlock(&fake_lock);
     if (!o)
         return mill_fail(err, MILL_E_NOENT, "s3", "no such object");
-    memset(out, 0, sizeof *out);
-    snprintf(s->meta, sizeof s->meta, "%s", o->plan);
     s->pair = (struct mill_pair){MILL_STR("sendmill-plan"), mill_str(s->meta)};
-    out->bytes = o->n;
-    out->modified_ms = o->made_ms;
     out->now_ms = fake_lake.now_ms;
     out->meta = (struct mill_map){&s->pair, 1};
     return MILL_OK;
@@ -278,30 +288,38 @@ enum mill_code mill_s3_list(struct mill_s3 *s, const char *prefix,
 enum mill_code mill_s3_get_range(struct mill_s3 *s, const char *key, uint64_t from, uint64_t n,
                                  struct mill_buf *out, struct mill_err *err)
 {
-    const struct fake_object *o = fake_find(key);
+    const struct fake_object *o;
+    enum mill_code rc = MILL_OK;
 
     (void)s;
     if (fake_lake.s3_down || fake_lake.dead)
         return mill_fail(err, MILL_E_IO, "s3", "is down");
     if (atomic_fetch_add(&fake_lake.gets, 1) + 1 == fake_lake.fail_get)
         return mill_fail(err, MILL_E_IO, "s3", "connection reset");
+    pthread_mutex_lock(&fake_lock);
+    o = fake_find(key);
     if (!o)
-        return mill_fail(err, MILL_E_NOENT, "s3", "no such object");
-    if (from + n > o->n)
-        return mill_fail(err, MILL_E_DATA, "s3", "no such range");
-    mill_buf_add(out, o->bytes + from, n);
-    return MILL_OK;
+        rc = mill_fail(err, MILL_E_NOENT, "s3", "no such object");
+    else if (from + n > o->n)
+        rc = mill_fail(err, MILL_E_DATA, "s3", "no such range");
+    else
+        mill_buf_add(out, o->bytes + from, n);
+    pthread_mutex_unlock(&fake_lock);
+    return rc;
 }
 
 static void fake_drop(const char *key)
 {
-    struct fake_object *o = fake_find(key);
+    struct fake_object *o;
 
-    if (!o)
-        return;
-    free(o->key);
-    free(o->bytes);
-    *o = fake_lake.objects[--fake_lake.n];
+    pthread_mutex_lock(&fake_lock);
+    o = fake_find(key);
+    if (o) {
+        free(o->key);
+        free(o->bytes);
+        *o = fake_lake.objects[--fake_lake.n];
+    }
+    pthread_mutex_unlock(&fake_lock);
 }
 
 static enum mill_code fake_answer(bool ok, struct mill_err *err)
@@ -312,10 +330,13 @@ static enum mill_code fake_answer(bool ok, struct mill_err *err)
 enum mill_code mill_s3_copy(struct mill_s3 *s, const char *from, const char *to,
                             struct mill_err *err)
 {
-    const struct fake_object *o = fake_find(from);
+    const struct fake_object *o;
     struct mill_pair plan = {MILL_STR("sendmill-plan"), {NULL, 0}};
     enum mill_s3_put how;
 
+    pthread_mutex_lock(&fake_lock);
+    o = fake_find(from);
+    pthread_mutex_unlock(&fake_lock);
     if (!o)
         return mill_fail(err, MILL_E_NOENT, "s3", "no such object");
     plan.value = mill_str(o->plan);
