@@ -93,7 +93,8 @@ static const struct mill_opt opts[] = {
     {.name = "mail-topics",
      .type = MILL_OPT_STR,
      .off = offsetof(struct deadletter_conf, mail_topics),
-     .def = "mail.requests,mail.messages,mail.retry.validate,mail.retry.send",
+     .def = "mail.requests,mail.messages,mail.retry.validate,mail.retry.send,mail.delay.1s,"
+            "mail.delay.10s,mail.delay.1m,mail.delay.10m,mail.delay.1h,mail.delay.1d",
      .help = "topics of mails, by commas: mail.status tells of the dead letters of what failed "
              "first there"},
     {0},

@@ -5,22 +5,21 @@
  * in   1s 10s 1m 10m 1h 1d  mail.delay.*  raw; headers mill.due (ms since 1970), mill.target, and
  *                                         mill.target-partition (optional: without it, by key)
  * out  delay-1s …           mail.delay.*  a record that is due later: the longest tier that fits
- *      dlq                  mail.dlq      a record whose headers name no time, or no place that
- *                                         there is
  *      and the topic that mill.target names
- * Verdicts: DONE; LATER until the record's append time + tier: in a topic with one delay and broker
- * append time, order of arrival is order of expiry, so a waiting partition is an exact timer. The
- * last hop ends within a second, on either side (MILL_TIMER_EARLY_MS).
+ * Verdicts: DONE; REJECT of a record whose headers name no time, or no place that there is; LATER
+ * until the record's append time + tier: in a topic with one delay and broker append time, order of
+ * arrival is order of expiry, so a waiting partition is an exact timer. The last hop ends within a
+ * second, on either side (MILL_TIMER_EARLY_MS).
  * State: none.
  */
 #include "base/clock.h"
 #include "timer.h"
 
-enum { OUT_DLQ, OUT_DELAY };
+enum { OUT_DELAY };
 enum { M_RECORDS };
-enum { WAY_DUE, WAY_AGAIN, WAY_DLQ };
+enum { WAY_DUE, WAY_AGAIN, WAY_REJECTED };
 
-static const char *const ways[] = {"due", "again", "dlq", NULL};
+static const char *const ways[] = {"due", "again", "rejected", NULL};
 static const struct mill_metric metrics[] = {
     [M_RECORDS] = {"mill_delay_records_total", MILL_COUNTER, "Records whose tier ended.", "way",
                    ways},
@@ -38,27 +37,9 @@ static const struct mill_port in_ports[] = {
     {0},
 };
 static const struct mill_port out_ports[] = {
-    [OUT_DLQ] = {"dlq", "mail.dlq", NULL},
     MILL_TIMER_OUT(OUT_DELAY),
     {0},
 };
-
-/** Nowhere to send it to: a dead letter that says why. */
-static enum mill_code delay_give_up(struct mill_ctx *ctx, const struct mill_record *in,
-                                    struct mill_str why, struct mill_err *err)
-{
-    struct mill_pair *h = mill_arena_calloc(mill_batch_arena(ctx), in->headers.n + 3, sizeof(*h));
-    size_t n = in->headers.n;
-
-    if (!h || !why.p)
-        return mill_fail(err, MILL_E_NOMEM, "headers", "out of memory");
-    if (n)
-        memcpy(h, in->headers.v, n * sizeof(*h));
-    h[n++] = (struct mill_pair){MILL_STR("mill.class"), MILL_STR("poison")};
-    h[n++] = (struct mill_pair){MILL_STR("mill.stage"), MILL_STR("delay")};
-    h[n++] = (struct mill_pair){MILL_STR("__connect.errors.exception.message"), why};
-    return mill_forward(ctx, mill_out_topic(ctx, OUT_DLQ), -1, in, (struct mill_map){h, n}, err);
-}
 
 /** Send it where it wanted to go, without the headers that say so. */
 static enum mill_code delay_release(struct mill_ctx *ctx, const struct mill_record *in,
@@ -81,30 +62,28 @@ static enum mill_verdict delay_on_record(struct mill_ctx *ctx, const struct mill
     int64_t now_ms = mill_now_us() / 1000;
     int64_t ends_ms = in->timestamp_us / 1000 + mill_timers[in->port].ms;
     struct mill_timer_mark to;
-    enum mill_code rc = MILL_OK;
-    size_t way = WAY_DUE;
+    enum mill_code rc;
+    size_t way;
 
     if (ends_ms > now_ms) {
         mill_wait_until(ctx, ends_ms);
         return MILL_LATER;
     }
     if (!mill_timer_read(in, &to)) {
-        way = WAY_DLQ;
-        rc = delay_give_up(ctx, in, MILL_STR("delay: headers name no time or place"), err);
+        way = WAY_REJECTED;
+        rc = mill_fail(err, MILL_E_NOENT, "headers", "name no time, or no place");
     } else if (to.due_ms > now_ms + MILL_TIMER_EARLY_MS) {
         way = WAY_AGAIN;
         rc = mill_timer_forward(ctx, OUT_DELAY, in, to.due_ms, to.topic, to.partition,
                                 (struct mill_map){NULL, 0}, err);
     } else {
         rc = delay_release(ctx, in, &to, err);
-        if (rc == MILL_E_NOENT) {
-            way = WAY_DLQ;
-            rc = delay_give_up(
-                ctx, in, mill_arena_printf(mill_batch_arena(ctx), "delay: %s", err->text), err);
-        }
+        way = rc == MILL_E_NOENT ? WAY_REJECTED : WAY_DUE;
     }
+    if (rc && way != WAY_REJECTED)
+        return MILL_STOP;
     mill_count(ctx, M_RECORDS, way, 1);
-    return rc ? MILL_STOP : MILL_DONE;
+    return way == WAY_REJECTED ? MILL_REJECT : MILL_DONE;
 }
 
 MILL_STAGE(delay) = {
@@ -114,6 +93,7 @@ MILL_STAGE(delay) = {
     .out = out_ports,
     .metrics = metrics,
     .no_retry = true,
+    .passes_on = true,
     .fetch_little = true,
     .on_record = delay_on_record,
 };

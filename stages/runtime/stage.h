@@ -77,6 +77,8 @@ struct mill_stage {
      *  where the record could be read; NULL = none. For who reads no more than headers. */
     const char *told;
     bool no_retry;      /**< reads no retry topic (deadletter, delay) */
+    bool passes_on;     /**< what it reads is on its way back to a stage that has failed on it: a
+                             failure here keeps that place, as one of a retry topic does (delay) */
     bool fetch_little;  /**< read little ahead: its partitions wait, and what is fetched of a
                              waiting one is thrown away (delay) */
     uint32_t batch_max; /**< records in one batch at most; 0 = as the options say */

@@ -24,7 +24,7 @@ def create_topics(brokers: str) -> None:
     admin = AdminClient({"bootstrap.servers": brokers})
     append = {"message.timestamp.type": "LogAppendTime"}
     new = [NewTopic(f"mail.delay.{t}", PARTITIONS, 1, config=append) for t in TIERS]
-    new += [NewTopic(t, PARTITIONS, 1) for t in (TARGET, "mail.dlq")]
+    new += [NewTopic(t, PARTITIONS, 1) for t in (TARGET, "mail.failures")]
     there = admin.list_topics(timeout=10).topics
     new = [t for t in new if t.topic not in there]
     for done in (admin.create_topics(new) if new else {}).values():

@@ -157,15 +157,15 @@ def schema(name: str) -> dict:
 
 
 def produce(topic: str, records: list[tuple[bytes | None, bytes | None]],
-            partition: int | None = None) -> None:
+            partition: int | None = None, headers: dict[str, str] | None = None) -> None:
     """(key, value) records, waited for."""
     failed = []
     p = Producer({"bootstrap.servers": ENV["BROKERS"], "acks": "all",
                   "partitioner": "murmur2_random"})
     where = {} if partition is None else {"partition": partition}
     for key, value in records:
-        p.produce(topic, key=key, value=value, on_delivery=lambda e, m: e and failed.append(e),
-                  **where)
+        p.produce(topic, key=key, value=value, headers=headers,
+                  on_delivery=lambda e, m: e and failed.append(e), **where)
         p.poll(0)
     if p.flush(30) or failed:
         raise RuntimeError(f"produce to {topic}: {failed or 'not flushed'}")

@@ -81,6 +81,29 @@ class Poison(unittest.TestCase):
         self.assertEqual(len(row), 1)
         self.assertFalse(row[0]["matched"])
 
+    def test_a_wait_that_names_no_place(self):
+        """Nobody waits for ever: a dead letter of where the mail came from, and a status that says so."""
+        held, failed = (f"{uuid.uuid4().hex}/0" for _ in range(2))
+        due = {"mill.due": "1"}
+        lab.produce("mail.delay.1s", [(held.encode(), b"a mail")], headers=due)
+        lab.produce("mail.delay.1s", [(failed.encode(), b"a mail")], headers={
+            **due, "mill.target": "mail.retry.nobody", "mill.attempt": "3", "mill.class": "transient",
+            "mill.stage": "send", "mill.emitted": "status", "mill.tenant": "acme",
+            "__connect.errors.topic": "mail.messages", "__connect.errors.partition": "2"})
+        for key, topic, tenant, attempt in ((held, "mail.delay.1s", "", "1"),
+                                            (failed, "mail.messages", "acme", "4")):
+            with self.subTest(topic):
+                m = self.letter(key.encode())
+                h = lab.headers(m)
+                self.assertEqual(m.value(), b"a mail")
+                self.assertEqual((h["mill.class"], h["mill.stage"], h["mill.attempt"]),
+                                 ("poison", "delay", attempt))
+                self.assertEqual(h["__connect.errors.topic"], topic)
+                told = lab.wait_for("its status", lambda k=key: [
+                    v for v in map(lambda m: lab.decode(m.value()), lab.read("mail.status"))
+                    if v["message_id"] == k], 60)
+                self.assertEqual([(v["state"], v["tenant"]) for v in told], [("DEAD_LETTER", tenant)])
+
     def test_the_operator_sees_it(self):
         key = uuid.uuid4().hex.encode()
         lab.produce("mail.requests", [(key, b"\0\x7f\xff\xff\xf0junk")])

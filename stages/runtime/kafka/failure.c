@@ -25,11 +25,11 @@ static struct mill_str failure_kept(const struct run_item *item, const char *nam
     return s.p ? s : otherwise;
 }
 
-/* The place of a record: where it failed first, not the retry topic it came back by. */
-static struct mill_str failure_place(const struct run_item *item, const char *name,
-                                     struct mill_str here)
+/* The place of a record: where it failed first, not a topic that it came back by. */
+static struct mill_str failure_place(const struct mill_ctx *ctx, const struct run_item *item,
+                                     const char *name, struct mill_str here)
 {
-    return item->part->retry ? failure_kept(item, name, here) : here;
+    return item->part->retry || ctx->spec->passes_on ? failure_kept(item, name, here) : here;
 }
 
 /* Out ports that the record's handling emitted to, in spite of the failure: names with commas. What
@@ -82,11 +82,11 @@ static size_t failure_headers(struct mill_ctx *ctx, const struct run_item *item,
     mill_time_text(mill_now_us(), now, sizeof now);
 #define PUT(k, val) h[n++] = (struct mill_pair){MILL_STR(k), (val)}
     PUT("__connect.errors.topic",
-        failure_place(item, "__connect.errors.topic", mill_str(in->topic)));
-    PUT("__connect.errors.partition", failure_place(item, "__connect.errors.partition",
+        failure_place(ctx, item, "__connect.errors.topic", mill_str(in->topic)));
+    PUT("__connect.errors.partition", failure_place(ctx, item, "__connect.errors.partition",
                                                     mill_arena_printf(a, "%d", in->partition)));
     PUT("__connect.errors.offset",
-        failure_place(item, "__connect.errors.offset",
+        failure_place(ctx, item, "__connect.errors.offset",
                       mill_arena_printf(a, "%lld", (long long)in->offset)));
     PUT("__connect.errors.connector.name", mill_str(ctx->spec->name));
     PUT("__connect.errors.stage", mill_str(ctx->spec->name));
