@@ -14,7 +14,7 @@ int http_open(uint16_t port)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval wait = {.tv_sec = 20};
+    struct timeval wait = {.tv_sec = 60};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to)) {

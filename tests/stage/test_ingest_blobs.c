@@ -31,7 +31,7 @@ static int setup(void **state)
                                          .region = "eu-west-1",
                                          .bucket = "b",
                                          .prefix = "attachments/",
-                                         .timeout_ms = 5000};
+                                         .timeout_ms = 30000};
     edge.conf.inline_max_bytes = 256 << 10;
     edge.conf.mail_max_bytes = 41 << 20;
     edge.conf.large_threads = 2;
