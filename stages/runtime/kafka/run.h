@@ -102,7 +102,7 @@ enum run_metric {
     RUN_M_COMMIT_SECONDS,
     RUN_M_ABORTS,
     RUN_M_LAG,
-    RUN_M_LATENESS,
+    RUN_M_HELD,
     RUN_M_READY,
     RUN_M_STALLED,
 };

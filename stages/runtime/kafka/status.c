@@ -40,7 +40,7 @@ const struct mill_metric run_metric_rows[] = {
     [RUN_M_ABORTS] = {"mill_aborts_total", MILL_COUNTER, "Transactions aborted.", NULL, NULL},
     [RUN_M_LAG] = {"mill_lag_records", MILL_GAUGE, "Records not yet committed, all partitions.",
                    NULL, NULL},
-    [RUN_M_LATENESS] = {"mill_records_held", MILL_GAUGE, "Records that wait for their time.", NULL,
+    [RUN_M_HELD] = {"mill_records_held", MILL_GAUGE, "Records that wait for their time.", NULL,
                         NULL},
     [RUN_M_READY] = {"mill_ready", MILL_GAUGE, "1 when the stage can do its work.", NULL, NULL},
     [RUN_M_STALLED] =
@@ -158,7 +158,7 @@ void run_measure(struct mill_ctx *ctx)
     }
     stalled += measure_tables(ctx);
     mill_metric_set(ctx->run, RUN_M_LAG, 0, (double)lag);
-    mill_metric_set(ctx->run, RUN_M_LATENESS, 0, (double)held);
+    mill_metric_set(ctx->run, RUN_M_HELD, 0, (double)held);
     mill_metric_set(ctx->run, RUN_M_STALLED, 0, (double)stalled);
     mill_metric_set(ctx->run, RUN_M_READY, 0, status_ready(ctx));
 }
