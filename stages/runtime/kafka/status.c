@@ -41,7 +41,7 @@ const struct mill_metric run_metric_rows[] = {
     [RUN_M_LAG] = {"mill_lag_records", MILL_GAUGE, "Records not yet committed, all partitions.",
                    NULL, NULL},
     [RUN_M_HELD] = {"mill_records_held", MILL_GAUGE, "Records that wait for their time.", NULL,
-                        NULL},
+                    NULL},
     [RUN_M_READY] = {"mill_ready", MILL_GAUGE, "1 when the stage can do its work.", NULL, NULL},
     [RUN_M_STALLED] =
         {"mill_partitions_stalled", MILL_GAUGE,
