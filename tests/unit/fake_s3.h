@@ -23,7 +23,7 @@ enum { FAKE_S3_OBJECTS = 3000, FAKE_S3_FAULTS = 8, FAKE_S3_PAGE = 1000, FAKE_PAS
 struct fake_fault {
     unsigned status; /* answered instead; 0 = no fault left, FAKE_PASS = none for this request */
     bool act_first;  /* do what was asked, then answer the fault */
-    bool hang;       /* no answer until fake_s3_stop */
+    bool lost;       /* the connection is closed instead of an answer */
     const char *code;
 };
 
@@ -55,6 +55,7 @@ struct fake_s3 {
     size_t n_uploads;
     struct fake_fault faults[FAKE_S3_FAULTS];
     size_t next_fault;
+    bool hangs; /* the first FAKE_S3_FAULTS requests get no answer until fake_s3_stop */
     struct mill_exchange *hung[FAKE_S3_FAULTS];
     size_t n_hung;
     atomic_int requests, puts, bad_signatures;
@@ -502,7 +503,9 @@ static void fake_s3_on(void *app, struct mill_exchange *x)
 
     atomic_fetch_add(&s->requests, 1);
     pthread_mutex_lock(&s->lock);
-    if (!mill_str_starts(mill_exchange_path(x), "/b/")) {
+    if (s->hangs && s->n_hung < FAKE_S3_FAULTS) {
+        s->hung[s->n_hung++] = x;
+    } else if (!mill_str_starts(mill_exchange_path(x), "/b/")) {
         fake_s3_error(x, 404, "NoSuchBucket");
     } else if (!fake_s3_verified(x)) {
         atomic_fetch_add(&s->bad_signatures, 1);
@@ -515,8 +518,8 @@ static void fake_s3_on(void *app, struct mill_exchange *x)
         } else {
             if (f.act_first)
                 fake_s3_serve(s, x, false);
-            if (f.hang)
-                s->hung[s->n_hung++] = x;
+            if (f.lost)
+                mill_exchange_drop(x);
             else
                 fake_s3_error(x, f.status, f.code ? f.code : "Fault");
         }

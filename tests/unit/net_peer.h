@@ -20,6 +20,7 @@ struct net_peer {
     atomic_bool stop;
     atomic_int accepted; /* connections */
     atomic_int requests; /* whole ones */
+    atomic_int closed;   /* connections, by the peer */
     /* Serves one connection; the peer closes it. */
     void (*serve)(struct net_peer *p, int fd);
     char seen[8192]; /* what serve wants to keep; read it after net_peer_stop */
@@ -40,6 +41,7 @@ static void *net_peer_run(void *arg)
         atomic_fetch_add(&p->accepted, 1);
         p->serve(p, fd);
         close(fd);
+        atomic_fetch_add(&p->closed, 1);
     }
     return NULL;
 }
@@ -74,10 +76,10 @@ static inline void net_peer_stop(struct net_peer *p)
     close(p->fd);
 }
 
-/* Waits until there is something to read. false: the peer stops, or 5 s went by. */
+/* Waits until there is something to read. false: the peer stops, or a minute went by. */
 static inline bool net_peer_wait(struct net_peer *p, int fd)
 {
-    for (int i = 0; i < 250 && !atomic_load(&p->stop); i++) {
+    for (int i = 0; i < 3000 && !atomic_load(&p->stop); i++) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         if (poll(&wait, 1, 20) > 0)
             return true;

@@ -89,7 +89,7 @@ static void test_source(void **state)
     char keys[PARTS][16], endpoint[64];
     int before;
 
-    assert_int_equal(setup_patient((void **)&w), 0);
+    assert_int_equal(setup((void **)&w), 0);
     pool = pool_of(w, endpoint, sizeof endpoint);
     if (!c->gone)
         put_parts(w);

@@ -180,7 +180,7 @@ static void test_reused_connection_dies(void **state)
     struct mill_http_call call = {.method = "POST",
                                   .url = url,
                                   .body = MILL_STR("mail"),
-                                  .timeout_ms = 5000,
+                                  .timeout_ms = 20000,
                                   .tls_ca = world.ca};
 
     (void)state;
@@ -211,7 +211,7 @@ static void test_once(void **state)
         struct mill_http_call call = {.method = "POST",
                                       .url = url,
                                       .body = MILL_STR("mail"),
-                                      .timeout_ms = 2000,
+                                      .timeout_ms = 20000,
                                       .tls_ca = world.ca};
 
         net_peer_start(&peer, serve[i]);
@@ -232,7 +232,7 @@ static void test_unknown_ca(void **state)
     struct seen seen;
     char url[64];
     struct mill_http_call call = {
-        .method = "POST", .url = url, .body = MILL_STR("mail"), .timeout_ms = 5000};
+        .method = "POST", .url = url, .body = MILL_STR("mail"), .timeout_ms = 20000};
 
     (void)state;
     net_peer_start(&peer, serve_close_second);

@@ -74,7 +74,7 @@ static void test_fetch(void **state)
     int before;
 
     assert_int_equal(mill_parquet_load(NULL, &conf.lib, &err), MILL_OK);
-    assert_int_equal(setup_patient((void **)&w), 0);
+    assert_int_equal(setup((void **)&w), 0);
     if (c->parts)
         put_file(w, &conf, (size_t)c->parts, &bytes);
     else if (c->text)

@@ -362,9 +362,7 @@ static void test_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(test_steps),   ROW(test_down),
-        ROW(test_edges),   cmocka_unit_test_setup_teardown(test_large, setup_patient, teardown),
-        ROW(test_dropped),
+        ROW(test_steps), ROW(test_down), ROW(test_edges), ROW(test_large), ROW(test_dropped),
     };
 
     for (size_t i = 0; i < sizeof bytes; i++)

@@ -145,7 +145,7 @@ static void test_mail(void **state)
                                   .user = mails[i].password ? "good" : NULL,
                                   .password = mails[i].password,
                                   .body = MILL_STR("Subject: x\r\n\r\n.dot\r\nend\r\n"),
-                                  .timeout_ms = 2000};
+                                  .timeout_ms = 20000};
 
     net_peer_start(&peer, serve_smtp);
     snprintf(url, sizeof url, "smtp://127.0.0.1:%u/localhost", peer.port);
@@ -188,7 +188,7 @@ static void test_mail_not_begun(void **state)
                                   .mail_from = "me@example.com",
                                   .rcpt = rcpt,
                                   .body = MILL_STR("Subject: x\r\n\r\nx\r\n"),
-                                  .timeout_ms = 200};
+                                  .timeout_ms = 20000};
 
     (void)state;
     net_peer_start(&peer, serve_smtp_down);
@@ -198,6 +198,7 @@ static void test_mail_not_begun(void **state)
     assert_int_equal(seen.end, MILL_HTTP_REPLIED);
     assert_int_equal(seen.status, 421);
 
+    call.timeout_ms = 200;
     net_peer_start(&peer, serve_smtp_silent);
     snprintf(url, sizeof url, "smtp://127.0.0.1:%u", peer.port);
     run(h, &call, &seen);
@@ -208,6 +209,7 @@ static void test_mail_not_begun(void **state)
     h = client();
     net_peer_start(&peer, serve_smtp);
     snprintf(url, sizeof url, "smtp://127.0.0.1:%u", peer.port);
+    call.timeout_ms = 20000;
     call.tls_required = true; /* the peer has no STARTTLS */
     run(h, &call, &seen);
     assert_int_equal(seen.end, MILL_HTTP_UNSENT);

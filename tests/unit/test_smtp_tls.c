@@ -125,7 +125,7 @@ static void test_row(void **state)
                                   .tls_ca = row->known_ca ? world.ca : NULL,
                                   .tls_required = row->required,
                                   .body = MILL_STR("Subject: x\r\n\r\nx\r\n"),
-                                  .timeout_ms = 5000};
+                                  .timeout_ms = 20000};
 
     net_peer_start(&peer, row->serve);
     snprintf(url, sizeof url, "%s://127.0.0.1:%u/me", row->scheme, peer.port);
