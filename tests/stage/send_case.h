@@ -9,6 +9,7 @@
 #include "mail/records.h"
 #include "stage/send_peer.h"
 #include "stage_test.h"
+#include "timer.h"
 
 extern const struct mill_stage mill_stage_send;
 
@@ -41,14 +42,26 @@ static inline struct mill_message message(const struct mill_address *to)
         .email = MILL_STR(name "@x.example")                                                       \
     }
 
-static inline struct mill_ctx *start(const char *option, const char *second)
+static inline struct mill_ctx *start_timed(const char *timeout, const char *option,
+                                           const char *second)
 {
     char url[64];
 
     snprintf(url, sizeof(url), "--sendgrid-url=http://127.0.0.1:%u", peer.port);
     atomic_store(&peer.requests, 0);
-    return fake_new(&mill_stage_send, url, "--concurrency=1", "--call-timeout-ms=1s", option,
-                    second, NULL);
+    return fake_new(&mill_stage_send, url, "--concurrency=1", timeout, option, second, NULL);
+}
+
+/** For what the provider answers. */
+static inline struct mill_ctx *start(const char *option, const char *second)
+{
+    return start_timed("--call-timeout-ms=10s", option, second);
+}
+
+/** For a provider that hangs. */
+static inline struct mill_ctx *start_hurried(const char *option)
+{
+    return start_timed("--call-timeout-ms=1s", option, NULL);
 }
 
 static inline int calls(void)
@@ -89,13 +102,20 @@ static inline void expect(const struct mill_ctx *ctx, const char *want)
         fail_msg("emitted:\n%sexpected:\n%s", got, want);
 }
 
-/** The forward to a delay topic, and how long it is to wait from now on, ms. */
-static inline int64_t waits_ms(const struct mill_ctx *ctx, size_t emit)
+/** Until when a forward to a delay topic is to wait, without what the timer is early. */
+static inline int64_t waits_until_ms(const struct mill_ctx *ctx, size_t emit)
 {
     int64_t due = 0;
 
     assert_true(mill_str_i64(mill_map_get(fake_emit(ctx, emit)->headers, "mill.due"), &due));
-    return due - mill_now_us() / 1000;
+    return due - MILL_TIMER_EARLY_MS;
+}
+
+/** It waits so long from a time that was not before began_ms. */
+static inline void assert_waits(const struct mill_ctx *ctx, size_t emit, int64_t began_ms,
+                                int64_t wait_ms)
+{
+    assert_in_range(waits_until_ms(ctx, emit) - wait_ms, began_ms, mill_now_us() / 1000);
 }
 
 /* ---- what is emitted ---- */

@@ -199,7 +199,9 @@ void sink_check_whole(const char *topic, int64_t to)
         assert_true(fake_lake.failures[i].offset > fake_lake.failures[i - 1].offset);
 }
 
-void sink_wait_backoff(void)
+void sink_wait_backoff(struct mill_ctx *ctx)
 {
-    usleep(600000);
+    struct sink *s = mill_state(ctx);
+
+    s->retry_ms = 0;
 }

@@ -36,7 +36,7 @@ void sink_live(const char *topic, int64_t to);
 void sink_check_whole(const char *topic, int64_t to);
 /** The same, whatever of it was rejected. */
 void sink_check_ranges(const char *topic, int64_t to);
-/** Longer than the first back-off. */
-void sink_wait_backoff(void);
+/** As if the back-off after a fault were over. */
+void sink_wait_backoff(struct mill_ctx *ctx);
 
 #endif

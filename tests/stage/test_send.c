@@ -53,11 +53,10 @@ static void outcome_row(void **state)
     fake_free(ctx);
 }
 
-/** @return the state that was said; the texts are libcurl's and not looked at */
-static int run_lost(const struct mill_address *to, const char *option, enum mill_verdict want)
+/** @param ctx freed. @return the state that was said; the texts are libcurl's and not looked at */
+static int run_lost(struct mill_ctx *ctx, const struct mill_address *to, enum mill_verdict want)
 {
     const struct mill_message m = message(to);
-    struct mill_ctx *ctx = start(option, NULL);
     struct mill_record in = fake_record(ctx, 0, "r-1/0", &m);
     struct mill_err err = {0};
     const struct mill_status *said = NULL;
@@ -75,12 +74,13 @@ static int run_lost(const struct mill_address *to, const char *option, enum mill
 static void lost(void **state)
 {
     (void)state;
-    assert_int_equal(run_lost(TO("reset"), NULL, MILL_DONE), MILL_STATE_UNKNOWN);
+    assert_int_equal(run_lost(start(NULL, NULL), TO("reset"), MILL_DONE), MILL_STATE_UNKNOWN);
     assert_int_equal(calls(), 1);
-    assert_int_equal(run_lost(TO("hang"), NULL, MILL_DONE), MILL_STATE_UNKNOWN);
+    assert_int_equal(run_lost(start_hurried(NULL), TO("hang"), MILL_DONE), MILL_STATE_UNKNOWN);
     assert_int_equal(calls(), 1);
-    assert_int_equal(run_lost(TO("accept"), "--sendgrid-url=http://127.0.0.1:1", MILL_RETRY),
-                     MILL_STATE_RETRYING);
+    assert_int_equal(
+        run_lost(start("--sendgrid-url=http://127.0.0.1:1", NULL), TO("accept"), MILL_RETRY),
+        MILL_STATE_RETRYING);
     assert_int_equal(calls(), 0);
 }
 
@@ -255,7 +255,7 @@ static void reset_on_reuse(void **state)
 static void old_intent(void **state)
 {
     struct mill_message m[2] = {message(TO("hang")), message(TO("accept"))};
-    struct mill_ctx *ctx = start("--intent-max-ms=100ms", NULL);
+    struct mill_ctx *ctx = start_hurried("--intent-max-ms=100ms");
     struct mill_record in[2];
     const struct mill_record *at[2] = {&in[0], &in[1]};
     enum mill_verdict v[2];
