@@ -14,7 +14,7 @@ struct pool_thread {
 struct mill_s3_pool {
     pthread_mutex_t lock;
     pthread_cond_t more; /**< a job is there, or the end */
-    pthread_cond_t less; /**< a job was taken, or has been run: for the owner */
+    pthread_cond_t less; /**< a job was taken, or has been run: for all who add, and the owner */
     bool stop;
     void (*run)(struct mill_s3 *s3,
                 void *arg); /**< the job that no thread has taken yet, or NULL */
@@ -39,12 +39,12 @@ static void *pool_main(void *arg)
         void *job = p->arg;
 
         p->run = NULL;
-        pthread_cond_signal(&p->less);
+        pthread_cond_broadcast(&p->less);
         pthread_mutex_unlock(&p->lock);
         run(t->s3, job);
         pthread_mutex_lock(&p->lock);
         p->busy--;
-        pthread_cond_signal(&p->less);
+        pthread_cond_broadcast(&p->less);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
