@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TIMEOUT_MS = 10000, SCHEMA_MAX = 1 << 20, CONFIG_MAX = 64 };
+enum { TIMEOUT_MS = 10000, CONFIG_MAX = 64 };
 static const char LEVEL[] = "FULL_TRANSITIVE";
 
 /** What one run of check or apply has in hand. */

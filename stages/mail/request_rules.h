@@ -16,7 +16,6 @@ enum {
     MILL_RECIPIENTS_MAX = 1000,       /**< to, cc and bcc of all personalizations */
     MILL_MAIL_BYTES_MAX = 30000000,   /**< a mail with its attachments as base64 is smaller */
     MILL_SPLIT_BYTES_MAX = 128 << 20, /**< all messages of a request */
-    MILL_RECORD_BYTES_MAX = 2 << 20,  /**< a record: the topics' max.message.bytes */
     MILL_CATEGORIES_MAX = 10,
     MILL_CATEGORY_CHARS = 255,
     MILL_CUSTOM_BYTES_MAX = 10000, /**< metadata of one mail, as JSON */

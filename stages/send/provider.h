@@ -22,7 +22,6 @@
 /** What the provider does with a second call for the same mail. */
 enum mill_idem {
     MILL_IDEM_NONE,    /**< sends it twice */
-    MILL_IDEM_REJECTS, /**< refuses the second, which proves the first */
     MILL_IDEM_REPLAYS, /**< gives the first answer again */
 };
 

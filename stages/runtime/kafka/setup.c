@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REGISTRY_MS = 5000, ADMIN_MS = 2000, CLOSE_MS = 15000, MEMBER_HASH_BYTES = 4 };
+enum { REGISTRY_MS = 5000, ADMIN_MS = 2000, MEMBER_HASH_BYTES = 4 };
 /* Bounds of what is read ahead within a budget, bytes. */
 enum {
     AHEAD_MIN = 1 << 20,
