@@ -10,8 +10,9 @@
  *                               mail whose stage has not said itself how it ended
  *
  * A record waits longer after each attempt (waits_ms); after so many, or so long, it is a dead
- * letter. Verdicts: DONE, always: a failure of the failure path would have nowhere to go. A record
- * whose headers make no sense goes to the DLQ as it is. State: none.
+ * letter. Verdicts: DONE; STOP where it cannot pass a letter on (never a failure of its own: that
+ * would have nowhere to go). A record whose headers make no sense goes to the DLQ as it is.
+ * State: none.
  */
 #include "base/clock.h"
 #include "mail/records.h"

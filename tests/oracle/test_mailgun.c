@@ -1,5 +1,6 @@
 /* Prism, with Mailgun's own description of its messages API, judges the forms that our provider
- * builds. Needs ../shared (or $MILL_SHARED) and Prism in the user cache; else skipped. */
+ * builds. Needs ../shared/reference (or $MILL_SHARED/reference) and Prism in the user cache; else
+ * skipped. */
 #include "base/clock.h"
 #include "cases.h"
 #include "judge.h"

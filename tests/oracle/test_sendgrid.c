@@ -1,6 +1,6 @@
 /* Prism, with SendGrid's own description of v3 mail/send, judges the calls that our provider
  * builds: it stands in front of the double and lets only valid ones through. Needs
- * ../shared/reference (or $MILL_SHARED) and Prism in the user cache; else skipped. */
+ * ../shared/reference (or $MILL_SHARED/reference) and Prism in the user cache; else skipped. */
 #include "base/clock.h"
 #include "cases.h"
 #include "judge.h"
