@@ -143,7 +143,6 @@ static enum mill_verdict assign_redo(struct mill_ctx *ctx, struct sink_part *p,
         return MILL_STOP;
     }
     p->redo = true;
-    p->planned_ms = mill_tick_ms(); /* it was the last range then: nobody had merged it */
     p->redo_ready = false;
     p->plan = *plan;
     mill_str_cut(at->metadata, p->plan_text, sizeof p->plan_text);

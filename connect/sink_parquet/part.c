@@ -6,7 +6,11 @@
 
 #include <stdlib.h>
 
-enum { PART_REJECTED_MAX = 1 << 20 };
+enum {
+    PART_REJECTED_MAX = 1 << 20,
+    PART_ROW_BYTES = 16,   /**< of a row's, or a header's, ends and lengths */
+    PART_NAME_BYTES = 160, /**< of an object's name in a footer, beside prefix and topic */
+};
 
 struct sink_part *sink_part_find(struct sink *s, const char *topic, int32_t partition)
 {
@@ -23,6 +27,7 @@ struct sink_part *sink_part_find(struct sink *s, const char *topic, int32_t part
 enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *at,
                              struct sink_part **out, struct mill_err *err)
 {
+    const struct sink_conf *conf = mill_conf(ctx);
     struct sink *s = mill_state(ctx);
     struct sink_topic *topic = NULL;
     struct sink_part *p, **more;
@@ -39,6 +44,7 @@ enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *a
         return mill_fail(err, MILL_E_NOMEM, "partition", "out of memory");
     p->topic = p->home = topic;
     p->partition = at->partition;
+    p->name_bytes = PART_NAME_BYTES + strlen(conf->s3.prefix) + 2 * strlen(topic->name);
     mill_str_cut(mill_str(at->topic_id), p->topic_id, sizeof p->topic_id);
     p->shape = mill_shape_keep(topic->shape);
     mill_buf_init(&p->rejected, PART_REJECTED_MAX);
@@ -48,14 +54,22 @@ enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *a
     return MILL_OK;
 }
 
+static size_t part_largest_of(const struct sink_part *p, size_t most)
+{
+    for (size_t k = 0; p && k < p->n_files; k++)
+        if (p->files[k].held > most)
+            most = p->files[k].held;
+    return most;
+}
+
 static size_t part_largest(const struct sink *s)
 {
     size_t most = 0;
 
-    for (size_t i = 0; i < s->n_parts; i++)
-        for (size_t k = 0; k < s->parts[i]->n_files; k++)
-            if (s->parts[i]->files[k].held > most)
-                most = s->parts[i]->files[k].held;
+    for (size_t i = 0; i < s->n_parts; i++) {
+        most = part_largest_of(s->parts[i], most);
+        most = part_largest_of(s->parts[i]->out, most);
+    }
     return most;
 }
 
@@ -183,9 +197,13 @@ static enum mill_code part_file(struct sink *s, struct sink_part *p, enum mill_o
 static enum mill_code part_added(struct sink *s, struct sink_part *p, struct sink_file *f,
                                  const struct mill_record *in, struct mill_err *err)
 {
-    enum mill_code rc = mill_lake_file_added(f->file, in->raw.n + in->key.n + 16, err);
-    size_t held = mill_lake_file_held(f->file);
+    size_t bytes = in->raw.n + in->key.n + PART_ROW_BYTES, held;
+    enum mill_code rc;
 
+    for (size_t i = 0; i < in->headers.n; i++) /* a raw row has them */
+        bytes += in->headers.v[i].key.n + in->headers.v[i].value.n + PART_ROW_BYTES;
+    rc = mill_lake_file_added(f->file, bytes, err);
+    held = mill_lake_file_held(f->file);
     f->rows++;
     p->held += held - f->held;
     s->held += held - f->held;

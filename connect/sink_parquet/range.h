@@ -51,7 +51,8 @@ enum sink_roll {
     SINK_ROLL_MEMORY,
     SINK_ROLL_SCHEMA,
     SINK_ROLL_REDO,
-    SINK_ROLL_DRAIN
+    SINK_ROLL_DRAIN,
+    SINK_ROLL_FILES,
 };
 enum sink_fault { SINK_FAULT_S3, SINK_FAULT_COMMIT, SINK_FAULT_REGISTRY };
 
@@ -111,7 +112,7 @@ struct sink_part {
     int64_t next;       /**< E as it would be now */
     int64_t rows;       /**< records in the range, rejected ones too */
     int64_t opened_ms;  /**< when the first of them came */
-    int64_t planned_ms; /**< the plan was in the commit not before that, mill_tick_ms() */
+    int64_t planned_ms; /**< the plan was in our commit not before that, mill_tick_ms() */
     bool redo;          /**< plan was found, not made: its end and rows are to be met */
     bool redo_ready;    /**< its schemas were looked up */
     struct mill_plan plan;
@@ -122,6 +123,7 @@ struct sink_part {
     size_t n_fills;
     struct sink_file *files;
     size_t n_files;
+    size_t name_bytes; /**< that the name of one takes in the others' footers, at most */
     size_t held;
     int64_t rejects;                  /**< records that could not be decoded */
     struct mill_buf rejected;         /**< their offsets, as a JSON list without its brackets */
@@ -145,14 +147,17 @@ struct sink {
     size_t n_out;     /**< parts of which a range is out */
     size_t n_uploads; /**< of these, that are being encoded and put */
     pthread_mutex_t lock;
-    pthread_cond_t over; /**< an upload is, under the lock */
-    size_t held;         /**< bytes in all parts, out or not */
-    size_t largest;      /**< bytes of the largest file in them */
-    size_t budget;       /**< that they and the files being encoded may take */
-    size_t encoding;     /**< of it for that file, at most */
-    size_t beside_bytes; /**< a range of so many is written beside the others; a smaller one is
-                              waited for */
-    int64_t turn_ms; /**< longest that one call waits or works: then the consumer is to be polled */
+    pthread_cond_t over;   /**< an upload is, under the lock */
+    size_t held;           /**< bytes in all parts, out or not */
+    size_t largest;        /**< bytes of the largest file in them */
+    size_t budget;         /**< that they and the files being encoded may take */
+    size_t encoding;       /**< of it for that file, at most */
+    size_t beside_bytes;   /**< a range of so many is written beside the others; a smaller one is
+                                waited for */
+    size_t names_max;      /**< see SINK_NAMES_MAX */
+    int64_t turn_ms;       /**< longest that one turn of the loop waits or works here: then the
+                                consumer is to be polled */
+    int64_t turn_until_ms; /**< mill_tick_ms(); nothing is waited for afterwards */
     /* One outage at a time is enough: after a fault nothing outside is tried before retry_ms. */
     int64_t retry_ms;
     unsigned faults;
@@ -223,8 +228,12 @@ void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why);
 /** @brief Bring what is out as far as one can now without waiting for S3.
  *  @return MILL_DONE (look at p->out), or MILL_STOP */
 enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
-/** @brief Wait for the partition's upload, or without one for any that goes on, a turn at most, and
- *  bring its range further. @param p NULL = any. @return as sink_advance */
+/** @brief From now on all waiting together may last so many turns. */
+void sink_turn(struct sink *s, int turns);
+/** @return ms that may still be waited */
+int64_t sink_turn_left(const struct sink *s);
+/** @brief Wait for the partition's upload, or without one for any that goes on, no longer than
+ *  sink_turn says, and bring its range further. @param p NULL = any. @return as sink_advance */
 enum mill_verdict sink_settle(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
 
 /* upload.c */

@@ -16,16 +16,14 @@ static struct mill_plan roll_planned(const struct sink_part *p)
 
 void sink_roll(struct mill_ctx *ctx, struct sink_part *p, enum sink_roll why)
 {
-    bool redo = p->redo; /* its plan is committed already */
-
     if (p->state != SINK_OPEN || !p->rows || p->out)
         return;
-    if (!redo)
+    if (!p->redo)
         p->plan = roll_planned(p);
     if (!sink_part_take_out(mill_state(ctx), p))
         return;
-    p->out->state = redo ? SINK_UPLOAD : SINK_PLAN;
-    mill_count(ctx, SINK_M_ROLLS, redo ? SINK_ROLL_REDO : why, 1);
+    p->out->state = SINK_PLAN;
+    mill_count(ctx, SINK_M_ROLLS, p->out->redo ? SINK_ROLL_REDO : why, 1);
 }
 
 /** Commit, and sort out what came of it. @param failed go out with it. @return true when it is done
@@ -92,7 +90,7 @@ static enum mill_verdict roll_upload(struct mill_ctx *ctx, struct sink_part *p,
 {
     struct sink *s = mill_state(ctx);
     struct sink_part *r = p->out;
-    int64_t wait_ms = r->upload || r->held >= s->beside_bytes ? 0 : s->turn_ms;
+    int64_t wait_ms = r->upload || r->held >= s->beside_bytes ? 0 : sink_turn_left(s);
     enum mill_code rc = MILL_OK;
 
     if (!r->upload) {
@@ -144,7 +142,8 @@ void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mil
     }
 }
 
-/** The plan, once more if it is a redo's or too old: then to the letter. */
+/** The plan. Of a redo to the letter, and once more: only the group knows whether it is still ours,
+ *  and whoever slept since he read it would put what others have merged and deleted by then. */
 static bool roll_plan(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink_part *r = p->out;
@@ -177,6 +176,18 @@ enum mill_verdict sink_advance(struct mill_ctx *ctx, struct sink_part *p, struct
     return MILL_DONE;
 }
 
+void sink_turn(struct sink *s, int turns)
+{
+    s->turn_until_ms = mill_tick_ms() + turns * s->turn_ms;
+}
+
+int64_t sink_turn_left(const struct sink *s)
+{
+    int64_t left = s->turn_until_ms - mill_tick_ms();
+
+    return left > 0 ? left : 0;
+}
+
 enum mill_verdict sink_settle(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
@@ -184,6 +195,6 @@ enum mill_verdict sink_settle(struct mill_ctx *ctx, struct sink_part *p, struct 
 
     if (!s->n_uploads)
         return MILL_DONE;
-    p = sink_upload_ended(s, own ? p : NULL, s->turn_ms);
+    p = sink_upload_ended(s, own ? p : NULL, sink_turn_left(s));
     return p ? sink_advance(ctx, p, err) : MILL_DONE;
 }

@@ -26,7 +26,8 @@ enum {
     SINK_SMALL_BYTES = 1 << 20, /**< where all files are, one range at a time makes room */
     SINK_AHEAD = 8, /**< one part of so many is free when a range is ended for want of room */
     SINK_ENCODING_TIMES = 2,
-    SINK_FAILED_MAX = 4 << 20 /**< bytes of failure records in one transaction, about */
+    SINK_FAILED_MAX = 4 << 20, /**< bytes of failure records in one transaction, about */
+    SINK_NAMES_MAX = 1 << 20   /**< bytes of a range's file names, which each of its footers has */
 };
 
 static const struct mill_port sink_in[] = {
@@ -137,8 +138,8 @@ static const struct mill_opt sink_opts[] = {
 
 static const char *const sink_kinds[] = {"rows", "rejected", NULL};
 static const char *const sink_hows[] = {"created", "existed", NULL};
-static const char *const sink_rolls[] = {"time",   "rows", "bytes", "memory",
-                                         "schema", "redo", "drain", NULL};
+static const char *const sink_rolls[] = {"time", "rows",  "bytes", "memory", "schema",
+                                         "redo", "drain", "files", NULL};
 static const char *const sink_faults[] = {"s3", "commit", "registry", NULL};
 
 static const struct mill_metric sink_metrics[] = {
@@ -183,6 +184,8 @@ static enum mill_code sink_open(struct mill_ctx *ctx, struct mill_err *err)
     if (!rc)
         rc = mill_parquet_load(conf->parquet_lib, &s->lake.lib, err);
     s->turn_ms = SINK_TURN_MS;
+    s->names_max = SINK_NAMES_MAX;
+    sink_turn(s, 1);
     s->beside_bytes = SINK_BESIDE_BYTES;
     s->lake.row_group_bytes = (int64_t)conf->row_group_bytes;
     s->encoding = (size_t)sink_encoding(conf);
@@ -258,7 +261,8 @@ static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
         return MILL_DONE;
     for (size_t i = 0; i < s->n_parts; i++) {
         struct sink_part *p = s->parts[i];
-        if (p->state == SINK_OPEN && !p->redo && p->rows && (!largest || p->held > largest->held))
+        if (p->state == SINK_OPEN && !p->redo && p->rows && !p->out &&
+            (!largest || p->held > largest->held))
             largest = p;
     }
     if (!largest)
@@ -267,12 +271,18 @@ static enum mill_verdict sink_shrink(struct mill_ctx *ctx, struct mill_err *err)
 }
 
 /** Which limit the range has reached. @return false: none, or it is a redo before its plan's end */
-static bool sink_at_limit(const struct sink_conf *conf, const struct sink_part *p,
-                          enum sink_roll *why)
+static bool sink_at_limit(struct mill_ctx *ctx, const struct sink_part *p, enum sink_roll *why)
 {
+    const struct sink_conf *conf = mill_conf(ctx);
+    const struct sink *s = mill_state(ctx);
+
     if (p->redo) {
         *why = SINK_ROLL_REDO;
         return p->rows && p->next >= p->plan.end;
+    }
+    if (p->n_files * p->name_bytes >= s->names_max) {
+        *why = SINK_ROLL_FILES;
+        return true;
     }
     *why = p->rows >= conf->roll_rows ? SINK_ROLL_ROWS : SINK_ROLL_BYTES;
     return p->rows >= conf->roll_rows || p->held >= conf->roll_bytes ||
@@ -289,7 +299,7 @@ static enum mill_verdict sink_limits(struct mill_ctx *ctx, struct sink_part *p,
     size_t ahead = s->budget / SINK_AHEAD;
     enum sink_roll why;
 
-    if (sink_at_limit(mill_conf(ctx), p, &why) && !p->out)
+    if (sink_at_limit(ctx, p, &why) && !p->out)
         return sink_end(ctx, p, why, err);
     if (ahead > s->largest)
         ahead = s->largest;
@@ -316,7 +326,7 @@ static enum mill_verdict sink_redo_end(struct mill_ctx *ctx, struct sink_part *p
     return MILL_DONE;
 }
 
-/** Wait, a turn at most for each upload, until no range of the partition is out. */
+/** Wait, no longer than sink_turn says, until no range of the partition is out. */
 static enum mill_verdict sink_make_way(struct mill_ctx *ctx, struct sink_part *p,
                                        struct mill_err *err)
 {
@@ -335,10 +345,10 @@ static enum mill_verdict sink_may_take(struct mill_ctx *ctx, struct sink_part *p
 
     if (sink_redo_end(ctx, p, in->offset, err) != MILL_DONE)
         return MILL_STOP;
-    if (sink_at_limit(mill_conf(ctx), p, &why)) {
+    if (sink_at_limit(ctx, p, &why)) {
         if (sink_make_way(ctx, p, err) != MILL_DONE || sink_end(ctx, p, why, err) != MILL_DONE)
             return MILL_STOP;
-        if (sink_at_limit(mill_conf(ctx), p, &why))
+        if (sink_at_limit(ctx, p, &why))
             return MILL_LATER;
     }
     if (p->state != SINK_OPEN)
@@ -410,10 +420,12 @@ static enum mill_verdict sink_poll_part(struct mill_ctx *ctx, struct sink_part *
 /** Everything that can be written now is. */
 static enum mill_verdict sink_drain(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err)
 {
+    sink_turn(mill_state(ctx), 2);
     if (sink_make_way(ctx, p, err) != MILL_DONE)
         return MILL_STOP;
     if (!p->redo)
         sink_roll(ctx, p, SINK_ROLL_DRAIN);
+    sink_turn(mill_state(ctx), 2);
     return sink_make_way(ctx, p, err);
 }
 
@@ -421,18 +433,19 @@ static enum mill_verdict sink_drain(struct mill_ctx *ctx, struct sink_part *p, s
 static enum mill_verdict sink_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
 {
     struct sink *s = mill_state(ctx);
-    int64_t began = mill_tick_ms();
 
     (void)wait_ms;
+    sink_turn(s, 1);
     for (size_t k = 0; k < s->n_parts && !sink_backing_off(s); k++) {
         struct sink_part *p = s->parts[s->next_poll++ % s->n_parts];
         if (sink_poll_part(ctx, p, err) != MILL_DONE)
             return MILL_STOP;
         if (mill_draining(ctx) && sink_drain(ctx, p, err) != MILL_DONE)
             return MILL_STOP;
-        if (mill_tick_ms() - began > s->turn_ms)
+        if (!sink_turn_left(s))
             break;
     }
+    sink_turn(s, 1); /* and as much for the records that come before the next one */
     mill_gauge(ctx, SINK_M_HELD, 0, (double)s->held);
     return MILL_DONE;
 }

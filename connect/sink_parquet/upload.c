@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { UPLOAD_SIBLINGS_MAX = 1 << 20 };
+enum { UPLOAD_TEXT_MAX = 64 << 20 };
 
 struct sink_upload {
     struct sink_part *part; /**< whose range it is */
@@ -103,7 +103,7 @@ static enum mill_code upload_finish(const struct sink_part *r, struct sink_file 
     size_t n = MILL_FOOTER_RANGE;
     enum mill_code rc;
 
-    mill_buf_init(&rejected, UPLOAD_SIBLINGS_MAX);
+    mill_buf_init(&rejected, UPLOAD_TEXT_MAX);
     /* So many that the list is cut: the rejected= object still has them all. */
     mill_buf_printf(&rejected, "[%s]", r->rejected.failed || !r->rejected.n ? "" : r->rejected.p);
     mill_footer_range(&o, f->rows, &texts, pairs);
@@ -228,7 +228,7 @@ enum mill_code sink_upload_begin(struct mill_ctx *ctx, struct sink_part *p, int6
 
     if (!u)
         return mill_fail(err, MILL_E_NOMEM, "upload", "out of memory");
-    mill_buf_init(&u->siblings, UPLOAD_SIBLINGS_MAX);
+    mill_buf_init(&u->siblings, UPLOAD_TEXT_MAX);
     u->part = p;
     u->sink = s;
     u->going = 1;

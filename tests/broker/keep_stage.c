@@ -1,6 +1,6 @@
 /* A sink that says what it has kept after each record: its offset with a text, and with a "bad" one
- * the failure record; "slow" ones take a while. Where it begins is an option, so that a test can
- * send it astray. */
+ * the failure record; "slow" ones take a while, at a "stop" it stops. What it is told of the log's
+ * end it commits too. Where it begins is an option, so that a test can send it astray. */
 #include "loop_stage.h"
 #include "sink.h"
 #include <unistd.h>
@@ -11,6 +11,10 @@ static const struct mill_port in_ports[] = {{"notes", "notes", NULL}, {0}};
 
 struct keep_conf {
     uint32_t begin;
+};
+
+struct keep {
+    int64_t kept; /**< committed */
 };
 
 static const struct mill_opt keep_opts[] = {{.name = "begin",
@@ -45,16 +49,37 @@ static enum mill_verdict keep_on_record(struct mill_ctx *ctx, const struct mill_
 {
     struct mill_sink_failure bad = {
         .in = *in, .why = {.code = MILL_E_DATA, .where = "note", .text = "is bad"}};
+    struct keep *keep = mill_state(ctx);
     size_t n = keep_is(in, "bad");
 
     if (keep_is(in, "slow"))
         sleep(KEEP_SLOW_S);
+    if (keep_is(in, "stop")) {
+        mill_fail(err, MILL_E_STATE, "note", "asked to stop");
+        return MILL_STOP;
+    }
     if (n && mill_sink_headers(ctx, in, &bad.in.headers, err))
         return MILL_STOP;
-    return mill_sink_commit_failures(ctx, in->topic, in->partition, in->offset + 1,
-                                     MILL_STR("kept"), &bad, n, err)
-               ? MILL_STOP
-               : MILL_DONE;
+    if (mill_sink_commit_failures(ctx, in->topic, in->partition, in->offset + 1, MILL_STR("kept"),
+                                  &bad, n, err))
+        return MILL_STOP;
+    keep->kept = in->offset + 1;
+    return MILL_DONE;
+}
+
+/* @return MILL_DONE, also where nobody takes the commit */
+static enum mill_verdict keep_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
+{
+    const struct keep *keep = mill_state(ctx);
+    int64_t to = mill_sink_read_to(ctx, "notes", 0);
+    struct mill_err refused = {0};
+
+    (void)wait_ms;
+    (void)err;
+    if (to > keep->kept &&
+        mill_sink_commit_failures(ctx, "notes", 0, to, MILL_STR("seen"), NULL, 0, &refused))
+        mill_log_err(MILL_WARN, "seen", &refused);
+    return MILL_DONE;
 }
 
 static const struct mill_sink keep_hooks = {.on_assign = keep_on_assign};
@@ -65,6 +90,8 @@ MILL_STAGE(keep) = {
     .in = in_ports,
     .opts = keep_opts,
     .conf_size = sizeof(struct keep_conf),
+    .state_size = sizeof(struct keep),
     .on_record = keep_on_record,
+    .on_poll = keep_on_poll,
     .sink = &keep_hooks,
 };

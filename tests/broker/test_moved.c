@@ -128,6 +128,25 @@ static void a_leader_that_has_moved_is_waited_for(void **state)
     copies_one_and_ends_well("notes", 4);
 }
 
+/* None is elected yet, or its broker is not known yet: that is not a partition that is not there.
+ */
+static void a_leader_that_is_not_elected_yet_is_waited_for(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    lab_put(&lab, 0, "first", "go");
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    rd_kafka_mock_partition_set_leader(lab.mock, "notes", 0, -1);
+    pid = lab_stage(&lab, "notes");
+    assert_true(lab_wait_asked(&lab, JOIN_GROUP, 1));
+    sleep(5); /* it has asked, and asked again */
+    rd_kafka_mock_partition_set_leader(lab.mock, "notes", 0, 1);
+    assert_int_equal(lab_read(&lab, "copies", got, 4, 1), 1);
+    assert_string_equal(got[0].key, "first");
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
+}
+
 static void so_is_the_leader_of_a_tables_partition(void **state)
 {
     (void)state;
@@ -260,6 +279,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_passes_and_what_does_not),
         cmocka_unit_test(a_coordinator_that_moves_is_waited_for_longer),
         T(a_leader_that_has_moved_is_waited_for),
+        T(a_leader_that_is_not_elected_yet_is_waited_for),
         T(so_is_the_leader_of_a_tables_partition),
         T(coordinators_that_move_at_every_step_are_followed),
         T(meanwhile_readyz_says_what_is_waited_for),

@@ -91,7 +91,8 @@ static void an_offset_goes_with_its_text(void **state)
 
 static void a_failure_record_is_in_its_offsets_transaction(void **state)
 {
-    static const char *const headers[] = {"mill.origin=o:0:7:5", "h=v", NULL};
+    static const char *const headers[] = {"mill.origin=o:0:7:5", "h=v", "mill.attempt=2", NULL},
+                             *const want[] = {"mill.origin=o:0:7:5", "h=v", "mill.attempt=3", NULL};
     pid_t pid;
 
     (void)state;
@@ -106,8 +107,8 @@ static void a_failure_record_is_in_its_offsets_transaction(void **state)
     assert_int_equal(lab_read(&lab, "failures", got, SEEN, 1), 1);
     assert_string_equal(got[0].key, "k");
     assert_memory_equal(got[0].value + 6, "bad", 3);
-    for (size_t i = 0; headers[i]; i++) /* the record's own, which a sink asks for */
-        assert_non_null(strstr(got[0].headers, headers[i]));
+    for (size_t i = 0; want[i]; i++) /* the record's own, which a sink asks for */
+        assert_non_null(strstr(got[0].headers, want[i]));
 }
 
 /* Whoever the group does not know any more has moved nothing and goes. */
@@ -147,6 +148,25 @@ static void who_has_left_commits_nothing(void **state)
     assert_int_equal(lab_asked(&lab, OFFSET_COMMIT), 0);
 }
 
+/* What was read behind the record that stops it was never handed over, and yet the log's end is
+ * known: nobody may take that for all there was. */
+static void who_stops_is_not_asked_any_more(void **state)
+{
+    char metadata[16];
+    pid_t pid;
+
+    (void)state;
+    lab_put(&lab, 0, "k1", "slow");
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    pid = lab_stage(&lab, "keep");
+    assert_true(lab_wait_asked(&lab, JOIN_GROUP, 1));
+    sleep(3); /* it has the slow one; what comes now it then reads in one go, to the end */
+    lab_put(&lab, 0, "k2", "stop");
+    lab_put(&lab, 0, "k3", "good");
+    assert_int_equal(lab_wait(&lab, pid), mill_exit_of(MILL_E_STATE));
+    assert_int_equal(committed(metadata, sizeof metadata), 1);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -156,6 +176,7 @@ int main(int argc, char **argv)
         T(a_failure_record_is_in_its_offsets_transaction),
         T(who_is_refused_ends),
         T(who_has_left_commits_nothing),
+        T(who_stops_is_not_asked_any_more),
     };
 
     if (argc > 2 && !strcmp(argv[1], "stage"))

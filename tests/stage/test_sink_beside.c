@@ -42,6 +42,7 @@ static void test_slow_s3(void **state)
 
     assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
     s->turn_ms = 1;
+    sink_turn(s, 1);
     main_thread = pthread_self();
     atomic_store(&shut, true);
     fake_lake.on_act = slow_s3;
@@ -95,6 +96,7 @@ static void test_two_beside(void **state)
 
     sink_beside(ctx);
     s->turn_ms = 1;
+    sink_turn(s, 1);
     for (size_t k = 0; k < 3; k++) {
         fake_lake.offset = -1;
         assert_int_equal(sink_assign(ctx, topics[k], 0, 50, &from, &err), MILL_DONE);
@@ -123,6 +125,78 @@ static void test_two_beside(void **state)
     fake_free(ctx);
     for (size_t k = 0; k < 3; k++)
         assert_int_equal(in_range(topics[k], 0, 7), 7);
+}
+
+/** However many partitions wait for an S3 that hangs, all of them together hold the loop up for a
+ *  turn: the consumer is to be polled. */
+static void test_one_turn_for_all(void **state)
+{
+    enum { TURN_MS = 300, CALLS = 20 };
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct sink *s = mill_state(ctx);
+    struct mill_record in = record_at("t", 14);
+    struct mill_err err = {0};
+    int64_t from, began;
+    (void)state;
+
+    sink_beside(ctx);
+    assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
+    main_thread = pthread_self();
+    atomic_store(&shut, true);
+    fake_lake.on_act = slow_s3;
+    sink_feed(ctx, "t", 0, 14);
+    assert_int_equal(s->n_uploads, 1);
+    s->turn_ms = TURN_MS;
+    assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    began = mill_tick_ms();
+    for (int i = 0; i < CALLS; i++)
+        assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_LATER);
+    assert_in_range(mill_tick_ms() - began, TURN_MS - 1, CALLS * TURN_MS / 2);
+    atomic_store(&shut, false);
+    sink_rest(ctx);
+    fake_free(ctx);
+}
+
+/** A range that is out and cannot go on is no reason for the others not to make room. */
+static void test_another_makes_room(void **state)
+{
+    enum { VALUE = 64 << 10, ROLL_MEMORY = 3 };
+    struct mill_ctx *ctx = fake_new(sink_spec, "--s3-bucket=lake", "--s3-prefix=p/", "--flush=1h",
+                                    "--memory=32MiB", "--raw-topics=*", NULL);
+    struct sink *s = mill_state(ctx);
+    struct mill_record in;
+    struct mill_err err = {0};
+    int *value = calloc(1, VALUE);
+    int64_t from;
+    (void)state;
+
+    assert_non_null(value);
+    for (size_t k = 0; k < 2; k++) {
+        fake_lake.offset = -1;
+        assert_int_equal(sink_assign(ctx, k ? "u" : "t", 0, 9999, &from, &err), MILL_DONE);
+    }
+    s->turn_ms = 1;
+    sink_turn(s, 1);
+    main_thread = pthread_self();
+    atomic_store(&shut, true);
+    fake_lake.on_act = slow_s3;
+    /* t has a range out, and gathers one that is larger than u's. */
+    for (int64_t i = 0; fake_metric(ctx, 3, ROLL_MEMORY) < 2 && i < 2000; i++) {
+        in = record_at(i < 5 ? "u" : "t", i);
+        for (size_t k = 0; k < VALUE / sizeof *value; k++) /* nothing that could be compressed */
+            value[k] = rand();
+        in.raw = (struct mill_str){(const char *)value, i < 5 ? 16 : VALUE};
+        if (sink_spec->on_record(ctx, &in, &err) != MILL_DONE)
+            assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
+    }
+    assert_int_equal(fake_metric(ctx, 3, ROLL_MEMORY), 2);
+    assert_true(s->parts[0]->out && s->parts[1]->out);
+    for (size_t k = 0; k < 2; k++) /* they still take their room */
+        assert_true(s->largest >= s->parts[k]->out->files[0].held);
+    atomic_store(&shut, false);
+    sink_rest(ctx);
+    fake_free(ctx);
+    free(value);
 }
 
 static void *open_later(void *arg)
@@ -163,8 +237,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, sink_setup, sink_teardown)
-        T(test_slow_s3),
-        T(test_two_beside),
+        T(test_slow_s3),          T(test_two_beside),
+        T(test_one_turn_for_all), T(test_another_makes_room),
         T(test_revoked_amid),
     };
 

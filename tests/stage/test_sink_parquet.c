@@ -235,6 +235,29 @@ static void test_slept(void **state)
     slept(true, true);
 }
 
+/** Whoever slept between reading a plan and carrying it out puts nothing before the group has taken
+ *  that plan from him: another may have done it, and its objects may be merged and deleted. */
+static void test_redo_is_asked_for(void **state)
+{
+    struct mill_ctx *ctx = sink_start(NULL);
+    struct mill_err err = {0};
+    int64_t from;
+    (void)state;
+
+    assert_int_equal(sink_assign(ctx, "t", 0, 7, &from, &err), MILL_DONE);
+    fake_lake.s3_down = true;
+    sink_feed(ctx, "t", 0, 7);
+    fake_free(ctx);
+    fake_lake.s3_down = false;
+    ctx = sink_start(NULL);
+    assert_int_equal(sink_assign(ctx, "t", 0, 7, &from, &err), MILL_DONE);
+    fake_lake.stale = true;
+    sink_feed(ctx, "t", 0, 7);
+    sink_rest(ctx);
+    assert_int_equal(fake_lake.n, 0);
+    fake_free(ctx);
+}
+
 static void test_foreign_object(void **state)
 {
     struct mill_ctx *ctx = sink_start(NULL);
@@ -481,6 +504,7 @@ int main(void)
         T(test_unknown_commit),
         T(test_slept),
         T(test_stale_owner),
+        T(test_redo_is_asked_for),
         T(test_foreign_object),
         T(test_redo_never_thinner),
         T(test_redo_over_gap),

@@ -429,11 +429,38 @@ static void test_rolls_by_bytes(void **state)
     free(damaged);
 }
 
+/** A range of many paths ends before the names of its files, which each of its footers has, are too
+ *  long to be written: a plan that cannot be carried out would stop every owner. */
+static void test_many_paths(void **state)
+{
+    enum { ROWS = 100, ROLL_FILES = 7 };
+    struct mill_ctx *ctx =
+        fake_new(sink_spec, "--s3-bucket=lake", "--raw-topics=t", "--hours=t", "--flush=1h", NULL);
+    struct mill_err err = {0};
+    int64_t from, rows = 0;
+    (void)state;
+
+    ((struct sink *)mill_state(ctx))->names_max = 4096;
+    assert_int_equal(sink_assign(ctx, "t", 0, ROWS, &from, &err), MILL_DONE);
+    for (int64_t i = 0; i < ROWS; i++) {
+        struct mill_record in = record_at("t", i);
+        in.timestamp_us = i * 3600000000;
+        assert_int_equal(sink_spec->on_record(ctx, &in, &err), MILL_DONE);
+    }
+    assert_in_range(fake_metric(ctx, 3, ROLL_FILES), 3, 5);
+    fake_drain(ctx, true);
+    sink_spec->sink->on_revoke(ctx, "t", 0, false);
+    for (size_t i = 0; i < fake_lake.n; i++)
+        rows += atoll(fake_footer(&fake_lake.objects[i], "sendmill.rows"));
+    assert_int_equal(rows, ROWS);
+    fake_free(ctx);
+}
+
 /** At the memory's limit the largest range ends, not the one that happens to get a record. */
 static void test_largest_first(void **state)
 {
     struct mill_ctx *ctx =
-        fake_new(sink_spec, "--s3-bucket=lake", "--memory=140KiB", "--flush=1h", NULL);
+        fake_new(sink_spec, "--s3-bucket=lake", "--memory=160KiB", "--flush=1h", NULL);
     struct mill_err err = {0};
     int64_t from, n = 400;
     (void)state;
@@ -521,6 +548,7 @@ int main(int argc, char **argv)
         T(test_layout),
         T(test_late_rows),
         T(test_rolls_by_bytes),
+        T(test_many_paths),
         T(test_largest_first),
     };
     (void)argv;

@@ -10,15 +10,23 @@
 #include <stdlib.h>
 
 enum { HELD_MAX = 1000, HELD_BYTES = 4 << 20, NEAR_MS = 2000 };
+/* All partitions together hold no more than this, about; but each of them a little. */
+enum { HELD_ALL_BYTES = 32 << 20, HELD_LEAST_BYTES = 64 << 10 };
 
 static size_t hold_count(const struct run_part *p)
 {
     return p->held_n - p->held_at;
 }
 
-static bool hold_full(const struct run_part *p, unsigned part_of)
+static bool hold_full(const struct mill_ctx *ctx, const struct run_part *p, unsigned part_of)
 {
-    return hold_count(p) >= HELD_MAX / part_of || p->held_bytes >= HELD_BYTES / part_of;
+    size_t bytes = HELD_ALL_BYTES / ctx->parts_n;
+
+    if (bytes > HELD_BYTES)
+        bytes = HELD_BYTES;
+    if (bytes < HELD_LEAST_BYTES)
+        bytes = HELD_LEAST_BYTES;
+    return hold_count(p) >= HELD_MAX / part_of || p->held_bytes >= bytes / part_of;
 }
 
 bool run_hold(struct mill_ctx *ctx, struct run_part *p, rd_kafka_message_t *m)
@@ -60,7 +68,7 @@ void run_hold_again(struct run_part *p, const rd_kafka_message_t *m)
 void run_hold_pace(struct mill_ctx *ctx, struct run_part *p, int64_t now_ms)
 {
     bool far_off = hold_count(p) && p->until_ms - now_ms > NEAR_MS;
-    bool pause = far_off || hold_full(p, p->paused ? 2 : 1);
+    bool pause = far_off || hold_full(ctx, p, p->paused ? 2 : 1);
     rd_kafka_topic_partition_list_t *list;
 
     if (p->paused == pause)

@@ -280,7 +280,9 @@ void run_loop(struct mill_ctx *ctx)
             run_finish_batch(ctx, true);
         if (ctx->lost)
             loop_lost(ctx);
-        if (dry || ended || ctx->spec->sink)
+        /* Not on the way out: records that were read were not handed to the stage then, while the
+         * ends behind them are known. */
+        if (ctx->exit_code < 0 && (dry || ended || ctx->spec->sink))
             loop_between(ctx);
     }
 }

@@ -42,6 +42,27 @@ static void offsets_take(rd_kafka_event_t *ev)
     to->offset = tp ? tp->offset : -1;
 }
 
+/* "No leaders found" does not tell a partition whose leader is yet to be elected from one that
+ * there is not: the metadata do. */
+static rd_kafka_resp_err_t offsets_no_leader(rd_kafka_t *rk, const char *topic, int32_t partition,
+                                             int timeout_ms)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+    rd_kafka_resp_err_t e =
+        rkt ? rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms) : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+
+    if (!e && md->topic_cnt == 1)
+        e = md->topics[0].err;
+    if (!e && (md->topic_cnt != 1 || partition >= md->topics[0].partition_cnt))
+        e = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    if (md)
+        rd_kafka_metadata_destroy(md);
+    if (rkt)
+        rd_kafka_topic_destroy(rkt);
+    return e ? e : RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; /* or it has one since */
+}
+
 /* Asks for all at once. @param specs times in ms, or what RD_KAFKA_OFFSET_SPEC_ names */
 static enum mill_code offsets_get(rd_kafka_t *rk, const char *topic, int32_t partition,
                                   const int64_t *specs, struct offsets_answer *answers, size_t n,
@@ -59,9 +80,12 @@ static enum mill_code offsets_get(rd_kafka_t *rk, const char *topic, int32_t par
         offsets_take(ev);
         rd_kafka_event_destroy(ev);
     }
-    for (size_t i = 0; !code && i < n; i++)
+    for (size_t i = 0; !code && i < n; i++) {
+        if (answers[i].e == RD_KAFKA_RESP_ERR__NOENT)
+            answers[i].e = offsets_no_leader(rk, topic, partition, timeout_ms);
         if (answers[i].e)
             code = mill_rd_fail_code(err, topic, answers[i].e);
+    }
     rd_kafka_queue_destroy(queue);
     return code;
 }

@@ -1,7 +1,7 @@
 /* From a Kafka message to the record a stage sees. */
 #include "kafka/run.h"
 
-static uint32_t prepare_attempt(const struct mill_record *in)
+uint32_t run_attempt(const struct mill_record *in)
 {
     int64_t n;
 
@@ -149,7 +149,7 @@ static bool prepare_headers(struct mill_ctx *ctx, const rd_kafka_message_t *m,
         return false;
     }
     in->origin = run_origin(ctx, in, p);
-    in->attempt = prepare_attempt(in);
+    in->attempt = run_attempt(in);
     return true;
 }
 

@@ -226,6 +226,8 @@ void run_item_settle(struct mill_ctx *ctx, struct run_item *item, enum mill_verd
  *  @own of the batch's arena, or a header's */
 struct mill_str run_origin(struct mill_ctx *ctx, const struct mill_record *in,
                            const struct run_part *p) MILL_NODISCARD;
+/** @brief Header mill.attempt; 0 where there is none, or no such number. */
+uint32_t run_attempt(const struct mill_record *in);
 /** @brief The writer's schema for a decoded port. MILL_E_NOENT, MILL_E_IO, MILL_E_SCHEMA. */
 enum mill_code run_learn(struct mill_ctx *ctx, struct mill_codec *codec, int32_t id,
                          struct mill_err *err) MILL_NODISCARD;

@@ -73,6 +73,7 @@ static enum mill_code sink_failures_add(struct mill_ctx *ctx, struct run_part *p
     for (size_t i = 0; items && i < n; i++) {
         items[i] = (struct run_item){.rec = v[i].in, .part = p};
         items[i].rec.origin = run_origin(ctx, &v[i].in, p);
+        items[i].rec.attempt = run_attempt(&v[i].in);
         if (!run_failure_add(ctx, &items[i], MILL_REJECT, &v[i].why)) {
             ctx->outputs_n = 0;
             items = NULL;
@@ -85,7 +86,9 @@ static enum mill_code sink_commit_txn(struct mill_ctx *ctx, rd_kafka_topic_parti
                                       struct run_part *p, const struct mill_sink_failure *v,
                                       size_t n, struct mill_err *err)
 {
-    enum mill_code code = run_target_check(ctx, ctx->rc.failures_topic, -1, err);
+    enum mill_code code = ctx->exit_code >= 0
+                              ? mill_fail(err, MILL_E_KAFKA, "failures", "the process is ending")
+                              : run_target_check(ctx, ctx->rc.failures_topic, -1, err);
 
     if (!code && !ctx->producer) /* most sinks never need one */
         code = run_txn_init(ctx, err);
@@ -100,7 +103,11 @@ static enum mill_code sink_commit_txn(struct mill_ctx *ctx, rd_kafka_topic_parti
         code = mill_fail(err, MILL_E_STATE, list->elems[0].topic, "the group refused the offsets");
         break;
     default:
-        return mill_fail(err, MILL_E_KAFKA, "failures", "the process is ending");
+        /* The producer reads from the sink's memory, which the sink frees when it likes. */
+        run_txn_abort(ctx);
+        run_txn_end(ctx);
+        code = mill_fail(err, MILL_E_KAFKA, "failures", "the process is ending");
+        break;
     }
     ctx->outputs_n = ctx->produced = 0;
     return code;
