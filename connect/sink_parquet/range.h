@@ -151,7 +151,7 @@ struct sink {
     size_t held;           /**< bytes in all parts, out or not */
     size_t largest;        /**< bytes of the largest file in them */
     size_t budget;         /**< that they and the files being encoded may take */
-    size_t encoding;       /**< of it for that file, at most */
+    size_t encoding;       /**< of it for those, at most */
     size_t beside_bytes;   /**< a range of so many is written beside the others; a smaller one is
                                 waited for */
     size_t names_max;      /**< see SINK_NAMES_MAX */
@@ -183,10 +183,14 @@ enum mill_code sink_topic(struct mill_ctx *ctx, const char *name, struct sink_to
 enum mill_code sink_topic_planned(struct mill_ctx *ctx, const char *name,
                                   const struct mill_plan *plan, struct sink_topic **out,
                                   struct mill_err *err);
+/** @brief Forget all topics; no partition may be left. */
 void sink_topics_free(struct sink *s);
 
 /* part.c */
+/** @return NULL = it is not assigned. @own borrowed, until the next one is dropped */
 struct sink_part *sink_part_find(struct sink *s, const char *topic, int32_t partition);
+/** @brief A partition without a range. @own of the sink. @return MILL_OK; MILL_E_CONFIG: the topic
+ *  cannot be columns; MILL_E_NOMEM */
 enum mill_code sink_part_new(struct mill_ctx *ctx, const struct mill_position *at,
                              struct sink_part **out, struct mill_err *err);
 /** @brief Forget a partition and all that it holds. NULL-safe. */
@@ -216,6 +220,7 @@ enum sink_fit {
  *  @return SINK_FITS with *out; else why not: err says it */
 enum sink_fit sink_fill(struct mill_ctx *ctx, struct sink_part *p, int32_t id,
                         struct mill_fill **out, struct mill_err *err);
+/** @brief Forget the partition's programs. */
 void sink_fills_clear(struct sink_part *p);
 /** @brief Can the topic's newest schema be columns at all? @return MILL_OK, also when that is not
  *  known; MILL_E_CONFIG */
@@ -236,8 +241,14 @@ int64_t sink_turn_left(const struct sink *s);
  *  sink_turn says, and bring its range further. @param p NULL = any. @return as sink_advance */
 enum mill_verdict sink_settle(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
 
+/** @brief Commit that from the range's start up to `to` the log has no record: its markers may
+ * expire before the next record comes, which is no gap then. */
+void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err);
+
 /* upload.c */
+/** @brief Once, before the first upload. */
 void sink_uploads_init(struct sink *s);
+/** @brief None may go on. */
 void sink_uploads_release(struct sink *s);
 /** @brief Begin to put what of the range that is out is not yet in the lake. Fewer than
  *  SINK_UPLOADS may go on.
@@ -253,11 +264,10 @@ struct sink_part *sink_upload_ended(struct sink *s, const struct sink_part *p, i
 enum mill_code sink_upload_end(struct mill_ctx *ctx, struct sink_part *p, struct mill_err *err);
 /** @brief End the partition's upload, if one goes on, whatever of it is done. */
 void sink_upload_cancel(struct sink *s, struct sink_part *p);
-/** @brief Commit that from the range's start up to `to` the log has no record: its markers may
- * expire before the next record comes, which is no gap then. */
-void sink_seen(struct mill_ctx *ctx, struct sink_part *p, int64_t to, struct mill_err *err);
 
 /* assign.c */
+/** @brief Where the partition begins, and what is to be finished there first; see struct mill_sink.
+ *  Lists the lake where the group has no commit of ours. */
 enum mill_verdict sink_on_assign(struct mill_ctx *ctx, const struct mill_position *at,
                                  int64_t *start, struct mill_err *err);
 

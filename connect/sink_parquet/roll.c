@@ -32,9 +32,9 @@ static bool roll_commit(struct mill_ctx *ctx, struct sink_part *p, int64_t next,
                         struct mill_str meta, const struct mill_sink_failure *failed, size_t n,
                         struct mill_err *err)
 {
-    enum mill_code rc = meta.n ? mill_sink_commit_failures(ctx, p->topic->name, p->partition, next,
-                                                           meta, failed, n, err)
-                               : mill_fail(err, MILL_E_NOMEM, "plan", "out of memory");
+    enum mill_code rc =
+        meta.n ? mill_sink_commit(ctx, p->topic->name, p->partition, next, meta, failed, n, err)
+               : mill_fail(err, MILL_E_NOMEM, "plan", "out of memory");
 
     if (rc == MILL_OK)
         return true;

@@ -153,8 +153,8 @@ static const struct mill_metric sink_metrics[] = {
                       sink_rolls},
     [SINK_M_FAULTS] = {"mill_sink_faults_total", MILL_COUNTER, "Outages met, by what was away.",
                        "what", sink_faults},
-    [SINK_M_HELD] = {"mill_sink_held_bytes", MILL_GAUGE, "Memory that open ranges take.", NULL,
-                     NULL},
+    [SINK_M_HELD] = {"mill_sink_held_bytes", MILL_GAUGE,
+                     "Memory of ranges, gathered or being written.", NULL, NULL},
     {0},
 };
 

@@ -34,12 +34,6 @@ struct mill_sink {
     void (*on_revoke)(struct mill_ctx *ctx, const char *topic, int32_t partition, bool lost);
 };
 
-/** @brief Commit an offset with metadata, synchronously. @param next offset of the first record
- *  not delivered. @return MILL_OK; MILL_E_STATE when the group refused (stale owner): stop using
- * the partition; MILL_E_KAFKA when it is not known whether it was taken */
-enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
-                                int64_t next, struct mill_str metadata,
-                                struct mill_err *err) MILL_NODISCARD;
 /** @brief Headers of a record that on_record is given. A sink's records come without: to read them
  *  all was a seventh of its time, and few are looked at. @own of the batch. MILL_E_NOMEM */
 enum mill_code mill_sink_headers(struct mill_ctx *ctx, const struct mill_record *in,
@@ -50,14 +44,17 @@ struct mill_sink_failure {
     struct mill_err why;
 };
 
-/** @brief Commit as mill_sink_commit does, and the failure records of these records (original
- * bytes, headers that say what happened, to failures-topic) in the same transaction: both or
- * neither. With an empty failures-topic only the offset.
- *  @param v may be NULL when n is 0 @return as mill_sink_commit */
-enum mill_code mill_sink_commit_failures(struct mill_ctx *ctx, const char *topic, int32_t partition,
-                                         int64_t next, struct mill_str metadata,
-                                         const struct mill_sink_failure *v, size_t n,
-                                         struct mill_err *err) MILL_NODISCARD;
+/** @brief Commit an offset with metadata, synchronously; where there are any, the failure records
+ *  of these records too (original bytes, headers that say what happened, to failures-topic), in one
+ *  transaction: both or neither. With an empty failures-topic only the offset.
+ *  @param next offset of the first record not delivered
+ *  @param v may be NULL when n is 0; borrowed until the call is over
+ *  @return MILL_OK; MILL_E_STATE when the group refused (stale owner): stop using the partition;
+ *  MILL_E_KAFKA when it is not known whether it was taken; MILL_E_NOMEM */
+enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                int64_t next, struct mill_str metadata,
+                                const struct mill_sink_failure *v, size_t n,
+                                struct mill_err *err) MILL_NODISCARD;
 /** @brief How far the log went when the partition was last read to its end: behind the last record
  *  and the transaction markers that follow it. @return -1 = never yet, or records wait (MILL_LATER)
  */

@@ -60,8 +60,8 @@ static enum mill_verdict keep_on_record(struct mill_ctx *ctx, const struct mill_
     }
     if (n && mill_sink_headers(ctx, in, &bad.in.headers, err))
         return MILL_STOP;
-    if (mill_sink_commit_failures(ctx, in->topic, in->partition, in->offset + 1, MILL_STR("kept"),
-                                  &bad, n, err))
+    if (mill_sink_commit(ctx, in->topic, in->partition, in->offset + 1, MILL_STR("kept"), &bad, n,
+                         err))
         return MILL_STOP;
     keep->kept = in->offset + 1;
     return MILL_DONE;
@@ -77,7 +77,7 @@ static enum mill_verdict keep_on_poll(struct mill_ctx *ctx, int wait_ms, struct 
     (void)wait_ms;
     (void)err;
     if (to > keep->kept &&
-        mill_sink_commit_failures(ctx, "notes", 0, to, MILL_STR("seen"), NULL, 0, &refused))
+        mill_sink_commit(ctx, "notes", 0, to, MILL_STR("seen"), NULL, 0, &refused))
         mill_log_err(MILL_WARN, "seen", &refused);
     return MILL_DONE;
 }

@@ -86,10 +86,9 @@ static void fake_failed(const struct mill_sink_failure *f)
     snprintf(to->why, sizeof to->why, "%s: %s", f->why.where, f->why.text);
 }
 
-enum mill_code mill_sink_commit_failures(struct mill_ctx *ctx, const char *topic, int32_t partition,
-                                         int64_t next, struct mill_str metadata,
-                                         const struct mill_sink_failure *v, size_t n,
-                                         struct mill_err *err)
+enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                int64_t next, struct mill_str metadata,
+                                const struct mill_sink_failure *v, size_t n, struct mill_err *err)
 {
     bool effect, ok = fake_act(&effect);
 
@@ -107,12 +106,6 @@ enum mill_code mill_sink_commit_failures(struct mill_ctx *ctx, const char *topic
     if (ok && !fake_lake.commit_unknown)
         return MILL_OK;
     return mill_fail(err, MILL_E_KAFKA, "commit", "no answer");
-}
-
-enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
-                                int64_t next, struct mill_str metadata, struct mill_err *err)
-{
-    return mill_sink_commit_failures(ctx, topic, partition, next, metadata, NULL, 0, err);
 }
 
 enum mill_code mill_sink_headers(struct mill_ctx *ctx, const struct mill_record *in,

@@ -113,10 +113,9 @@ static enum mill_code sink_commit_txn(struct mill_ctx *ctx, rd_kafka_topic_parti
     return code;
 }
 
-enum mill_code mill_sink_commit_failures(struct mill_ctx *ctx, const char *topic, int32_t partition,
-                                         int64_t next, struct mill_str metadata,
-                                         const struct mill_sink_failure *v, size_t n,
-                                         struct mill_err *err)
+enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
+                                int64_t next, struct mill_str metadata,
+                                const struct mill_sink_failure *v, size_t n, struct mill_err *err)
 {
     rd_kafka_topic_partition_list_t *list;
     struct run_part *p = run_part_find(ctx, topic, partition);
@@ -134,12 +133,6 @@ enum mill_code mill_sink_commit_failures(struct mill_ctx *ctx, const char *topic
     if (!code && p)
         p->unmoved = next;
     return code;
-}
-
-enum mill_code mill_sink_commit(struct mill_ctx *ctx, const char *topic, int32_t partition,
-                                int64_t next, struct mill_str metadata, struct mill_err *err)
-{
-    return mill_sink_commit_failures(ctx, topic, partition, next, metadata, NULL, 0, err);
 }
 
 enum mill_code mill_sink_headers(struct mill_ctx *ctx, const struct mill_record *in,
