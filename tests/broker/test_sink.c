@@ -111,6 +111,24 @@ static void a_failure_record_is_in_its_offsets_transaction(void **state)
         assert_non_null(strstr(got[0].headers, want[i]));
 }
 
+/* Told to end while the coordinator is away: it has failure records in the producer's hands then,
+ * which are of the sink's memory. */
+static void who_is_to_end_amid_a_commit_ends(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    lab_put(&lab, 0, "k", "bad");
+    for (int i = 0; i < 1000; i++)
+        rd_kafka_mock_push_request_errors(lab.mock, ADD_PARTITIONS_TO_TXN, 1,
+                                          RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
+    rd_kafka_mock_start_request_tracking(lab.mock);
+    pid = lab_stage_with(&lab, "keep", "--drain-ms=1s");
+    assert_true(lab_wait_asked(&lab, ADD_PARTITIONS_TO_TXN, 2));
+    assert_int_equal(lab_stop(&lab, pid, SIGTERM), MILL_EXIT_TEMP);
+    assert_int_equal(lab_read(&lab, "failures", got, SEEN, 0), 0);
+}
+
 /* Whoever the group does not know any more has moved nothing and goes. */
 static void who_is_refused_ends(void **state)
 {
@@ -174,6 +192,7 @@ int main(int argc, char **argv)
         T(it_begins_nowhere_but_where_it_was_told),
         T(an_offset_goes_with_its_text),
         T(a_failure_record_is_in_its_offsets_transaction),
+        T(who_is_to_end_amid_a_commit_ends),
         T(who_is_refused_ends),
         T(who_has_left_commits_nothing),
         T(who_stops_is_not_asked_any_more),
