@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 20000, PLENTY = 1000 };
 
 #define DIE(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), abort())
 
@@ -189,6 +189,12 @@ bool lab_wait_asked(const struct lab *lab, int16_t api, size_t n)
     return lab_asked(lab, api) >= n;
 }
 
+void lab_refuse(struct lab *lab, int16_t api, rd_kafka_resp_err_t e)
+{
+    for (int i = 0; i < PLENTY; i++)
+        rd_kafka_mock_push_request_errors(lab->mock, api, 1, e);
+}
+
 /* ---- the stage's process ---- */
 
 pid_t lab_stage(struct lab *lab, const char *mode)
@@ -279,20 +285,39 @@ static void lab_take(struct lab_record *r, const rd_kafka_message_t *m)
     }
 }
 
-static rd_kafka_t *lab_consumer(struct lab *lab, const char *topic)
+static int32_t lab_partitions(rd_kafka_t *rk, const char *topic)
+{
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+    const struct rd_kafka_metadata *md = NULL;
+    int32_t n;
+
+    if (rd_kafka_metadata(rk, 0, rkt, &md, WAIT_MS))
+        DIE("%s: no metadata", topic);
+    n = md->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(md);
+    rd_kafka_topic_destroy(rkt);
+    return n;
+}
+
+/* @param all out: a bit for each partition */
+static rd_kafka_t *lab_consumer(struct lab *lab, const char *topic, unsigned *all)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
     rd_kafka_conf_t *rc = rd_kafka_conf_new();
     char text[256];
     rd_kafka_t *rk;
+    int32_t n;
 
     rd_kafka_conf_set(rc, "bootstrap.servers", lab->brokers, text, sizeof text);
     rd_kafka_conf_set(rc, "group.id", "lab", text, sizeof text);
     rd_kafka_conf_set(rc, "enable.auto.commit", "false", text, sizeof text);
+    rd_kafka_conf_set(rc, "enable.partition.eof", "true", text, sizeof text);
     rd_kafka_conf_set(rc, "fetch.wait.max.ms", "50", text, sizeof text);
     rk = rd_kafka_new(RD_KAFKA_CONSUMER, rc, text, sizeof text);
     rd_kafka_poll_set_consumer(rk);
-    for (int p = 0; p < 4; p++)
+    n = lab_partitions(rk, topic);
+    *all = (1U << n) - 1;
+    for (int32_t p = 0; p < n; p++)
         rd_kafka_topic_partition_list_add(list, topic, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
     rd_kafka_assign(rk, list);
     rd_kafka_topic_partition_list_destroy(list);
@@ -301,20 +326,24 @@ static rd_kafka_t *lab_consumer(struct lab *lab, const char *topic)
 
 size_t lab_read(struct lab *lab, const char *topic, struct lab_record *v, size_t most, size_t n)
 {
-    rd_kafka_t *rk = lab_consumer(lab, topic);
+    unsigned all, ends = 0;
+    rd_kafka_t *rk = lab_consumer(lab, topic, &all);
     int64_t until = mill_tick_ms() + WAIT_MS, settle = 0;
     size_t got = 0;
 
-    /* Half a second longer than needed, so that a record too many would show. */
     while (got < most && mill_tick_ms() < until && (!settle || mill_tick_ms() < settle)) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 50);
         if (m && !m->err)
             lab_take(&v[got++], m);
+        if (m && m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            ends |= 1U << m->partition;
         if (m)
             rd_kafka_message_destroy(m);
-        if (got >= n && !settle)
+        if (ends == all && got >= n && !settle)
             settle = mill_tick_ms() + 500;
     }
+    if (got < most && ends != all)
+        DIE("%s: not read to its end", topic);
     rd_kafka_consumer_close(rk);
     rd_kafka_destroy(rk);
     return got;

@@ -2,7 +2,7 @@
  * @file lab.h
  * @brief A mock cluster, a registry and a stage process, for tests of the runtime's loop.
  *
- * Model: the mock does not isolate aborted records nor keep transactional offsets (style.md § 3):
+ * Model: the mock does not isolate aborted records nor keep transactional offsets:
  * what is said here is the loop's shape, fencing and retriable paths. Exactly-once is proved on a
  * real broker, in e2e.
  */
@@ -25,6 +25,8 @@ enum lab_api {
     OFFSET_COMMIT = 8,
     OFFSET_FETCH = 9,
     JOIN_GROUP = 11,
+    HEARTBEAT = 12,
+    LEAVE_GROUP = 13,
     INIT_PRODUCER_ID = 22,
     ADD_PARTITIONS_TO_TXN = 24,
     ADD_OFFSETS_TO_TXN = 25,
@@ -65,6 +67,9 @@ size_t lab_asked(const struct lab *lab, int16_t api);
 /** @brief Wait until it has got so many, 20 s at most: what was pushed is used up by the stage, not
  *  by who reads its outputs. */
 bool lab_wait_asked(const struct lab *lab, int16_t api, size_t n);
+/** @brief Each request of a kind gets this error from now on, after what was pushed already. Ends
+ * by rd_kafka_mock_clear_request_errors(), once the test has seen what it waits for. */
+void lab_refuse(struct lab *lab, int16_t api, rd_kafka_resp_err_t e);
 /** @brief Start this test program again as a stage process. @return its pid */
 pid_t lab_stage(struct lab *lab, const char *mode);
 /** @param option one more, "--name=value" */
@@ -75,7 +80,8 @@ pid_t lab_stage_options(struct lab *lab, const char *mode, const char *const *op
 int lab_stop(struct lab *lab, pid_t pid, int sig);
 /** @brief Wait for a process that ends by itself, up to 30 s. */
 int lab_wait(struct lab *lab, pid_t pid);
-/** @brief Read up to most records of a topic from the start; waits until n are there, or 20 s. */
+/** @brief Read up to most records of a topic from the start: to the end of each partition, until
+ *  n are there (20 s at most), and half a second more, in which one too many would show. */
 size_t lab_read(struct lab *lab, const char *topic, struct lab_record *v, size_t most, size_t n);
 
 #endif

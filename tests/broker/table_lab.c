@@ -16,24 +16,12 @@ enum { WAIT_MS = 15000 };
 struct lab lab;
 struct mill_table_conf table_conf;
 
-/* A framed note; text under 60 bytes. @own static buffer */
-static struct mill_str framed(const char *text)
-{
-    static char b[80];
-    size_t n = strlen(text);
-
-    memcpy(b, "\0\0\0\0\1", 5);
-    b[5] = (char)(n * 2); /* zigzag length, one byte */
-    memcpy(b + 6, text, n);
-    return (struct mill_str){b, n + 6};
-}
-
 void table_lab_put(const char *key, const char *text)
 {
     int32_t partition = mill_partition(mill_str(key), 4);
 
     lab_produce(&lab, "things", partition, mill_str(key),
-                text ? framed(text) : (struct mill_str){0}, NULL);
+                text ? lab_note(mill_str(text)) : (struct mill_str){0}, NULL);
 }
 
 int table_lab_setup(void **state)
