@@ -32,6 +32,22 @@ static enum mill_verdict note_copy(struct mill_ctx *ctx, const struct mill_recor
     return mill_emit(ctx, OUT_NOTES, in->key, in->value, err) ? MILL_RETRY : MILL_DONE;
 }
 
+/* "later" waits until this process has seen a note "free", "far off" for a fixed time. */
+static bool note_waits(struct mill_ctx *ctx, const struct mill_record *in)
+{
+    static bool freed;
+    const struct note *note = in->value;
+    int64_t now = mill_now_us() / 1000, until = 0;
+
+    freed = freed || mill_str_is(note->text, "free");
+    if (mill_str_is(note->text, "later") && !freed)
+        until = now + 100;
+    if (mill_str_is(note->text, "far off"))
+        until = in->timestamp_us / 1000 + FAR_OFF_MS;
+    mill_wait_until(ctx, until);
+    return until > now;
+}
+
 static enum mill_verdict note_on_record(struct mill_ctx *ctx, const struct mill_record *in,
                                         struct mill_err *err)
 {
@@ -60,13 +76,7 @@ static enum mill_verdict note_on_record(struct mill_ctx *ctx, const struct mill_
         (void)!mill_forward(ctx, far ? "copies" : "nowhere", far ? 4 : -1, in, in->headers, err);
         return err->code == MILL_E_NOENT ? MILL_REJECT : MILL_STOP;
     }
-    if (mill_str_is(note->text, "later") || mill_str_is(note->text, "far off")) {
-        int64_t until = in->timestamp_us / 1000 + (note->text.n == 5 ? 1500 : 3500);
-        mill_wait_until(ctx, until);
-        if (until > mill_now_us() / 1000)
-            return MILL_LATER;
-    }
-    return note_copy(ctx, in, err);
+    return note_waits(ctx, in) ? MILL_LATER : note_copy(ctx, in, err);
 }
 
 MILL_STAGE(notes) = {

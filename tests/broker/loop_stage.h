@@ -4,6 +4,8 @@
 
 #include "stage.h"
 
+enum { FAR_OFF_MS = 6000 /**< a note "far off" waits so long: more than hold.c's NEAR_MS */ };
+
 struct note {
     struct mill_str text;
 };

@@ -130,24 +130,23 @@ static void comes_back_by_the_retry_topic(void **state)
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
 }
 
+/* What waits is copied only after "free": that one would never come, were it blocked. */
 static void waits_without_blocking_other_partitions(void **state)
 {
     struct lab_record v[8];
-    int64_t began;
     pid_t pid = lab_stage(&lab, "notes");
 
     (void)state;
     lab_put(&lab, 2, "w0", "up");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1);
-    began = mill_now_us() / 1000;
     lab_put(&lab, 0, "w1", "later");
     lab_put(&lab, 0, "w2", "behind");
+    assert_int_equal(lab_read(&lab, "copies", v, 8, 1), 1); /* it waits, and what is behind it */
     lab_put(&lab, 1, "w3", "free");
     assert_int_equal(lab_read(&lab, "copies", v, 8, 4), 4);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
-    assert_true(by_key(v, 4, "w1")->timestamp_ms - began >= 1500);
+    assert_true(by_key(v, 4, "w1")->timestamp_ms >= by_key(v, 4, "w3")->timestamp_ms);
     assert_true(by_key(v, 4, "w2")->timestamp_ms >= by_key(v, 4, "w1")->timestamp_ms);
-    assert_true(by_key(v, 4, "w3")->timestamp_ms <= by_key(v, 4, "w1")->timestamp_ms);
 }
 
 /* Its head is more than two seconds off: the partition is paused, and what comes meanwhile is read
@@ -168,9 +167,9 @@ static void a_far_off_partition_is_paused_and_goes_on(void **state)
     lab_put(&lab, 1, "f3", "free");
     assert_int_equal(lab_read(&lab, "copies", v, 4, 4), 4);
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
-    assert_in_range(by_key(v, 4, "f1")->timestamp_ms - began, 3500, 8000);
+    assert_true(by_key(v, 4, "f1")->timestamp_ms - began >= FAR_OFF_MS);
     assert_true(by_key(v, 4, "f2")->timestamp_ms >= by_key(v, 4, "f1")->timestamp_ms);
-    assert_true(by_key(v, 4, "f3")->timestamp_ms + 1000 <= by_key(v, 4, "f1")->timestamp_ms);
+    assert_true(by_key(v, 4, "f3")->timestamp_ms < by_key(v, 4, "f1")->timestamp_ms);
 }
 
 #ifdef MILL_FAULT_POINTS
@@ -335,15 +334,12 @@ static void a_tables_mark_is_behind_the_committed_offsets(void **state)
 
     (void)state;
     lab_topic(&lab, "memory", 4);
-    /* More errors than librdkafka repeats within its call, so that there is time for the record. */
-    for (int i = 0; i < 16; i++)
-        rd_kafka_mock_push_request_errors(lab.mock, OFFSET_FETCH, 1,
-                                          RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT);
+    lab_refuse(&lab, OFFSET_FETCH, RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT);
     rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage(&lab, "recall");
-    assert_true(lab_wait_asked(&lab, OFFSET_FETCH, 8));
+    assert_true(lab_wait_asked(&lab, OFFSET_FETCH, 8)); /* more than one call's repetitions */
     lab_produce(&lab, "memory", 1, MILL_STR("t1"), lab_note(MILL_STR("open")), NULL);
-    assert_true(lab_asked(&lab, OFFSET_FETCH) < 16); /* they are still waited for */
+    rd_kafka_mock_clear_request_errors(lab.mock, OFFSET_FETCH);
     assert_int_equal(lab_read(&lab, "copies", v, 4, 1), 1);
     assert_string_equal(v[0].key, "t1");
     assert_int_equal(lab_stop(&lab, pid, SIGTERM), 0);
