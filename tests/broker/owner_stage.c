@@ -1,25 +1,21 @@
 /* A stage like send: announces a note (transaction A), calls later, writes what came of it (B).
- * Whose call it was is the text: its process id. "slow" takes a while, "moved" goes to wait and to
- * the failures as well, and "aside" is concluded without a call. */
-#include "base/clock.h"
+ * Whose call it was is the text: its process id. "slow" lasts until there is a file "go" in the
+ * state's folder, "moved" goes to wait and to the failures as well, and "aside" is concluded
+ * without a call. */
+#include "kafka/run.h"
 #include "loop_stage.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-enum { OUT_COPIES, OUT_INTENTS, CALLS_MAX = 64, SLOW_MS = 4000 };
+enum { OUT_COPIES, OUT_INTENTS, CALLS_MAX = 64 };
 
 static const struct mill_port in_ports[] = {{"notes", "notes", &note_desc}, {0}};
 static const struct mill_port out_ports[] = {
     {"copies", "copies", &note_desc}, {"intents", "intents", &note_desc}, {0}};
 
-struct owner_call {
-    const struct mill_record *in;
-    int64_t until_ms;
-};
-
 struct owner_state {
-    struct owner_call calls[CALLS_MAX];
+    const struct mill_record *calls[CALLS_MAX];
     size_t n;
     char name[24];
 };
@@ -60,8 +56,7 @@ static enum mill_verdict owner_on_record(struct mill_ctx *ctx, const struct mill
         mill_fail(err, MILL_E_STATE, "owner", "too many at once");
         return MILL_STOP;
     }
-    s->calls[s->n++] =
-        (struct owner_call){in, mill_str_is(note->text, "slow") ? mill_tick_ms() + SLOW_MS : 0};
+    s->calls[s->n++] = in;
     return MILL_PENDING;
 }
 
@@ -81,19 +76,28 @@ static enum mill_verdict owner_conclude(struct mill_ctx *ctx, const struct mill_
     return MILL_REJECT;
 }
 
+static bool owner_ended(const struct mill_ctx *ctx, const struct mill_record *in)
+{
+    const struct note *note = in->value;
+    char go[256];
+
+    snprintf(go, sizeof go, "%s/go", ctx->rc.state_dir);
+    return !mill_str_is(note->text, "slow") || !access(go, F_OK);
+}
+
 static enum mill_verdict owner_on_poll(struct mill_ctx *ctx, int wait_ms, struct mill_err *err)
 {
     struct owner_state *s = mill_state(ctx);
 
     for (size_t i = 0; i < s->n;) {
-        struct owner_call c = s->calls[i];
-        if (c.until_ms > mill_tick_ms()) {
+        const struct mill_record *in = s->calls[i];
+        if (!owner_ended(ctx, in)) {
             i++;
             continue;
         }
         s->calls[i] = s->calls[--s->n];
-        mill_current(ctx, c.in);
-        mill_settle(ctx, c.in, owner_conclude(ctx, c.in, err), err);
+        mill_current(ctx, in);
+        mill_settle(ctx, in, owner_conclude(ctx, in, err), err);
     }
     if (s->n)
         usleep((useconds_t)wait_ms * 1000);
