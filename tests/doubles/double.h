@@ -94,7 +94,8 @@ struct double_state {
     struct double_late *late;
     bool reset_before; /**< some rule has reset before_body: look already at the headers */
     uint32_t posts_seen;
-    uint64_t epoch; /**< counts DELETE /calls: what was posted before it is not listed */
+    atomic_uint posts_dropped; /**< of these, by drop_every */
+    uint64_t epoch;            /**< counts DELETE /calls: what was posted before it is not listed */
 
     struct mill_server *server;
     struct mill_http *http; /**< the worker's */

@@ -188,6 +188,7 @@ static void worker_post(struct double_state *d, const struct double_event *due, 
     p->fail_once = worker_every(b->fail_every, d->posts_seen);
     if (worker_every(b->drop_every, d->posts_seen)) {
         post_free(p);
+        atomic_fetch_add(&d->posts_dropped, 1);
     } else {
         p->next = d->posts;
         d->posts = p;

@@ -18,9 +18,9 @@ static const struct row {
     const char *out; /**< NULL = MILL_LATER */
 } rows[] = {
     {"just arrived", S10, 0, 10000, "mail.retry.send", "2", NULL},
-    {"not yet", S10, -9000, 1000, "mail.retry.send", "2", NULL},
+    {"not yet", M1, -30000, 30000, "mail.retry.send", "2", NULL},
     {"not for a day", D1, -86390000, 10000, "mail.retry.send", "2", NULL},
-    {"even when due: the order is that of arrival", S10, -9000, -1000, "mail.retry.send", "2",
+    {"even when due: the order is that of arrival", M1, -30000, -1000, "mail.retry.send", "2",
      NULL},
     {"over", S10, -10000, 0, "mail.retry.send", "2", "> mail.retry.send 2 k mill.attempt=3\n"},
     {"long over", H1, -3600000, -3590, "mail.retry.send", "2",
@@ -29,12 +29,12 @@ static const struct row {
      "> mail.requests -1 k mill.attempt=3\n"},
     {"due very soon: now is nearer than the end of another hop", S1, -1000, 680, "mail.retry.send",
      "2", "> mail.retry.send 2 k mill.attempt=3\n"},
-    {"due a little later", S10, -10000, 900, "mail.retry.send", "2",
+    {"due a little later", S10, -10000, 5000, "mail.retry.send", "2",
      "> mail.delay.1s -1 k mill.attempt=3 mill.due=DUE mill.target=mail.retry.send "
      "mill.target-partition=2\n"},
-    {"by key, and not yet", S10, -10000, 3000, "mail.retry.send", NULL,
+    {"by key, and not yet", S10, -10000, 5000, "mail.retry.send", NULL,
      "> mail.delay.1s -1 k mill.attempt=3 mill.due=DUE mill.target=mail.retry.send\n"},
-    {"due in a minute and a bit", S10, -10000, 60500, "mail.retry.send", "2",
+    {"due in a minute and a half", S10, -10000, 90000, "mail.retry.send", "2",
      "> mail.delay.1m -1 k"},
     {"due in 59 s", M1, -60000, 59000, "mail.retry.send", "2", "> mail.delay.10s -1 k"},
     {"due in 599 s", M10, -600000, 599000, "mail.retry.send", "2", "> mail.delay.1m -1 k"},

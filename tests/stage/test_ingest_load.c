@@ -1,6 +1,7 @@
 /* A broker that is late, away or unsure; 512 connections; rude clients; the drain. */
 #include "ingest_edge.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 /* --- what the broker says ------------------------------------------------------------------- */
@@ -83,7 +84,7 @@ static void test_broker_away(void **state)
     sent = fake_sent();
     since = mill_tick_ms();
     json_decref(edge_post_mail("", SIMPLE, 503));
-    assert_true(mill_tick_ms() - since < 1000);
+    assert_true(mill_tick_ms() - since < (int64_t)edge.conf.ack_timeout_ms);
     assert_int_equal(fake_sent(), sent);
     assert_int_equal(edge_get("/readyz"), 503);
     assert_int_equal(edge_get("/healthz"), 200);
@@ -159,8 +160,7 @@ enum { GUESSES = 150 };
 static void test_password_flood(void **state)
 {
     static int fd[GUESSES];
-    unsigned refused = 0, put_off = 0;
-    int64_t since;
+    unsigned refused = 0, put_off = 0, waiting = 0;
 
     (void)state;
     json_decref(edge_post_mail("", SIMPLE, 202));
@@ -169,9 +169,10 @@ static void test_password_flood(void **state)
         assert_true(http_request(fd[i], "POST", "/v1/mail",
                                  "Authorization: Basic YTpj\r\n" JSON_TYPE, MILL_STR(SIMPLE)));
     }
-    since = mill_tick_ms();
     json_decref(edge_post_mail("", SIMPLE, 202));
-    assert_true(mill_tick_ms() - since < 500);
+    for (int i = 0; i < GUESSES; i++)
+        waiting += poll(&(struct pollfd){.fd = fd[i], .events = POLLIN}, 1, 0) == 0;
+    assert_true(waiting > 0);
     for (int i = 0; i < GUESSES; i++) {
         struct http_answer a;
         http_read(fd[i], &a);
