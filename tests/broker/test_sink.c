@@ -119,9 +119,7 @@ static void who_is_to_end_amid_a_commit_ends(void **state)
 
     (void)state;
     lab_put(&lab, 0, "k", "bad");
-    for (int i = 0; i < 1000; i++)
-        rd_kafka_mock_push_request_errors(lab.mock, ADD_PARTITIONS_TO_TXN, 1,
-                                          RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
+    lab_refuse(&lab, ADD_PARTITIONS_TO_TXN, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
     rd_kafka_mock_start_request_tracking(lab.mock);
     pid = lab_stage_with(&lab, "keep", "--drain-ms=1s");
     assert_true(lab_wait_asked(&lab, ADD_PARTITIONS_TO_TXN, 2));

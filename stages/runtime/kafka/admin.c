@@ -71,28 +71,6 @@ static rd_kafka_event_t *admin_wait(struct mill_admin *a, const char *what, enum
     return NULL;
 }
 
-/* Partition count by plain metadata: any broker answers this. @param broker out: who did */
-static enum mill_code admin_partitions(struct mill_admin *a, const char *name, int32_t *n,
-                                       int32_t *broker, struct mill_err *err)
-{
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, name, NULL);
-    rd_kafka_resp_err_t e = rkt ? rd_kafka_metadata(a->rk, 0, rkt, &md, (int)a->timeout_ms)
-                                : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-
-    if (!e)
-        e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-    *n = e ? 0 : md->topics[0].partition_cnt;
-    *broker = e ? -1 : md->orig_broker_id;
-    if (!e && *broker < 0 && md->broker_cnt)
-        *broker = md->brokers[0].id; /* it was asked before it had told its id */
-    if (md)
-        rd_kafka_metadata_destroy(md);
-    if (rkt)
-        rd_kafka_topic_destroy(rkt);
-    return e ? mill_rd_fail_call(err, name, a->rk, e) : MILL_OK;
-}
-
 /* The id as Kafka's own tools print it: base64 for URLs, where librdkafka gives '+' and '/'. A
  * broker before 2.8 gives none, which is all zeros. */
 static void admin_topic_id(const rd_kafka_Uuid_t *id, struct mill_topic *out)
@@ -116,10 +94,12 @@ static enum mill_code admin_topic(struct mill_admin *a, const char *name, struct
     rd_kafka_AdminOptions_t *o;
     rd_kafka_event_t *ev;
     int32_t partitions;
-    enum mill_code code = admin_partitions(a, name, &partitions, broker, err);
+    enum mill_code code = MILL_OK;
+    rd_kafka_resp_err_t e =
+        mill_rd_partitions(a->rk, name, (int)a->timeout_ms, &partitions, broker);
 
-    if (code)
-        return code;
+    if (e)
+        return mill_rd_fail_call(err, name, a->rk, e);
     *out = (struct mill_topic){.name = name, .partitions = partitions};
     names = rd_kafka_TopicCollection_of_topic_names(&name, 1);
     o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);

@@ -224,3 +224,25 @@ rd_kafka_headers_t *mill_rd_headers_new(struct mill_map map)
     }
     return hdrs;
 }
+
+rd_kafka_resp_err_t mill_rd_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms,
+                                       int32_t *n, int32_t *broker)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+    rd_kafka_resp_err_t e =
+        rkt ? rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms) : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+
+    if (!e)
+        e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    *n = e ? 0 : md->topics[0].partition_cnt;
+    if (broker)
+        *broker = e ? -1 : md->orig_broker_id;
+    if (broker && !e && *broker < 0 && md->broker_cnt)
+        *broker = md->brokers[0].id; /* it was asked before it had told its id */
+    if (md)
+        rd_kafka_metadata_destroy(md);
+    if (rkt)
+        rd_kafka_topic_destroy(rkt);
+    return e;
+}

@@ -47,19 +47,11 @@ static void offsets_take(rd_kafka_event_t *ev)
 static rd_kafka_resp_err_t offsets_no_leader(rd_kafka_t *rk, const char *topic, int32_t partition,
                                              int timeout_ms)
 {
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
-    rd_kafka_resp_err_t e =
-        rkt ? rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms) : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    int32_t n;
+    rd_kafka_resp_err_t e = mill_rd_partitions(rk, topic, timeout_ms, &n, NULL);
 
-    if (!e && md->topic_cnt == 1)
-        e = md->topics[0].err;
-    if (!e && (md->topic_cnt != 1 || partition >= md->topics[0].partition_cnt))
+    if (!e && partition >= n)
         e = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
-    if (md)
-        rd_kafka_metadata_destroy(md);
-    if (rkt)
-        rd_kafka_topic_destroy(rkt);
     return e ? e : RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; /* or it has one since */
 }
 

@@ -158,17 +158,9 @@ out:
 
 bool mill_producer_ready(struct mill_producer *p, const char *topic, uint32_t timeout_ms)
 {
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(p->rk, topic, NULL);
-    bool ready = false;
+    int32_t n;
 
-    if (rkt && !rd_kafka_metadata(p->rk, 0, rkt, &md, (int)timeout_ms))
-        ready = md->topic_cnt == 1 && !md->topics[0].err && md->topics[0].partition_cnt > 0;
-    if (md)
-        rd_kafka_metadata_destroy(md);
-    if (rkt)
-        rd_kafka_topic_destroy(rkt);
-    return ready;
+    return !mill_rd_partitions(p->rk, topic, (int)timeout_ms, &n, NULL) && n > 0;
 }
 
 size_t mill_producer_queued(const struct mill_producer *p)

@@ -41,6 +41,12 @@ enum mill_code mill_rd_fail_code(struct mill_err *err, const char *where, rd_kaf
 /** @brief The same for a call of rk that had no answer: a broker that refused us is why. */
 enum mill_code mill_rd_fail_call(struct mill_err *err, const char *where, rd_kafka_t *rk,
                                  rd_kafka_resp_err_t e);
+/** @brief Partitions of a topic, by plain metadata: any broker answers this. Through a producer's
+ *  handle it may create the topic.
+ *  @param n out: 0 with an error @param broker out: who answered, -1 = not known; may be NULL
+ *  @return the topic's error, or the call's */
+rd_kafka_resp_err_t mill_rd_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms,
+                                       int32_t *n, int32_t *broker) MILL_NODISCARD;
 /** @brief Log start and high watermark (uncommitted: the real end of the log) of a partition. */
 enum mill_code mill_rd_marks(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t *low,
                              int64_t *high, int timeout_ms, struct mill_err *err) MILL_NODISCARD;

@@ -82,20 +82,8 @@ void mill_reader_free(struct mill_reader *r)
 enum mill_code mill_reader_partitions(struct mill_reader *r, const char *topic, int32_t *n,
                                       struct mill_err *err)
 {
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(r->asks, topic, NULL);
-    rd_kafka_resp_err_t e =
-        rkt ? rd_kafka_metadata(r->asks, 0, rkt, &md, ASK_MS) : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    rd_kafka_resp_err_t e = mill_rd_partitions(r->asks, topic, ASK_MS, n, NULL);
 
-    *n = 0;
-    if (!e) {
-        e = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-        *n = e ? 0 : md->topics[0].partition_cnt;
-    }
-    if (md)
-        rd_kafka_metadata_destroy(md);
-    if (rkt)
-        rd_kafka_topic_destroy(rkt);
     return e ? mill_rd_fail_call(err, topic, r->asks, e) : MILL_OK;
 }
 

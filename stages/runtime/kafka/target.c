@@ -11,29 +11,18 @@ enum { ASK_MS = 5000, KNOWN_MS = 60000, MISSING_MS = 5000 };
 /* @return partitions; 0 = there is no such topic; -1 = the broker did not say */
 static int target_ask(struct mill_ctx *ctx, const char *topic)
 {
-    const struct rd_kafka_metadata *md = NULL;
-    /* The consumer's handle: asking through a producer's may create the topic. */
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(ctx->consumer, topic, NULL);
-    int n = -1;
+    int32_t n;
 
-    if (rkt && !rd_kafka_metadata(ctx->consumer, 0, rkt, &md, ASK_MS) && md->topic_cnt == 1) {
-        switch (md->topics[0].err) {
-        case RD_KAFKA_RESP_ERR_NO_ERROR:
-            n = md->topics[0].partition_cnt;
-            break;
-        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-        case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-            n = 0;
-            break;
-        default:
-            break;
-        }
+    /* The consumer's handle: asking through a producer's may create the topic. */
+    switch (mill_rd_partitions(ctx->consumer, topic, ASK_MS, &n, NULL)) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return n;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+        return 0;
+    default:
+        return -1;
     }
-    if (md)
-        rd_kafka_metadata_destroy(md);
-    if (rkt)
-        rd_kafka_topic_destroy(rkt);
-    return n;
 }
 
 static struct run_target *target_slot(struct mill_ctx *ctx, const char *topic)
