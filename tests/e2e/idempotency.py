@@ -91,18 +91,13 @@ def answer(r: requests.Response) -> tuple:
     return r.status_code, b["id"], b["accepted_at"], tuple(b["message_ids"])
 
 
-def gauge(url: str, name: str) -> float:
-    text = requests.get(url + "/metrics", timeout=5).text
-    return float(re.search(rf"^{name}{{.*}} (\S+)$", text, re.M)[1])
-
-
 def caught_up(*urls: str) -> None:
     """Until each process has read every key that is written now. Its lag alone does not say so: it
     counts up to the log's end as the process has last heard of it."""
     keys = {m.key() for m in lab.read("mail.idempotency") if m.value()}
     for url in urls:
-        lab.wait_for("the keys of " + url, lambda u=url: gauge(
-            u, "mill_ingest_table_records") >= len(keys) and not gauge(
+        lab.wait_for("the keys of " + url, lambda u=url: lab.metric(
+            u, "mill_ingest_table_records") >= len(keys) and not lab.metric(
                 u, "mill_ingest_table_lag_records"))
 
 

@@ -204,6 +204,12 @@ def headers(message) -> dict[str, str]:
     return dict(pairs)
 
 
+def metric(url: str, name: str, label: str = "") -> float:
+    """What a process says at its status port. @param label 'provider="smtp"': of the row that has it"""
+    text = requests.get(url + "/metrics", timeout=5).text
+    return float(re.search(rf"^{name}{{[^}}]*{label}[^}}]*}} (\S+)$", text, re.M)[1])
+
+
 def dead_letters() -> list:
     return read("mail.dlq")
 

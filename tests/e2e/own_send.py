@@ -29,10 +29,7 @@ class OwnSend:
             return False
 
     def metric(self, name: str, provider: str = "") -> float:
-        label = f'[^}}]*provider="{provider}"' if provider else "[^}]*"
-        text = requests.get(self.status + "/metrics", timeout=5).text
-        found = re.search(rf"^{name}{{{label}[^}}]*}} (\S+)$", text, re.M)
-        return float(found[1])
+        return lab.metric(self.status, name, f'provider="{provider}"' if provider else "")
 
     def end(self) -> None:
         if self.log.closed:

@@ -6,7 +6,6 @@ import unittest
 import uuid
 
 import lab
-import requests
 from confluent_kafka import Producer
 
 TOPIC, PARTITION, LIVES_MS = "mail.delay.1h", 3, 300000
@@ -16,8 +15,7 @@ def stalled() -> float:
     """What the metric of the stage that reads the topic says."""
     conf = (lab.state_dir() / "conf/delay.conf").read_text()
     status = re.search(r"^status-listen *= *(\S+)", conf, re.M)[1]
-    text = requests.get(f"http://{status}/metrics", timeout=5).text
-    return float(re.search(r"^mill_partitions_stalled(?:\{.*\})? (\S+)$", text, re.M)[1])
+    return lab.metric("http://" + status, "mill_partitions_stalled")
 
 
 def said() -> list[dict]:
