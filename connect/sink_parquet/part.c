@@ -193,17 +193,24 @@ static enum mill_code part_file(struct sink *s, struct sink_part *p, enum mill_o
     return MILL_OK;
 }
 
-/** Count a row that was added to a file. */
+static size_t part_header_bytes(struct mill_map headers)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < headers.n; i++)
+        n += headers.v[i].key.n + headers.v[i].value.n;
+    return n;
+}
+
+/** Count a row that was added to a file: with its headers, where it has them (a raw one). */
 static enum mill_code part_added(struct sink *s, struct sink_part *p, struct sink_file *f,
                                  const struct mill_record *in, struct mill_err *err)
 {
-    size_t bytes = in->raw.n + in->key.n + PART_ROW_BYTES, held;
-    enum mill_code rc;
+    size_t bytes = in->raw.n + in->key.n + part_header_bytes(in->headers) +
+                   (1 + in->headers.n) * PART_ROW_BYTES;
+    enum mill_code rc = mill_lake_file_added(f->file, bytes, err);
+    size_t held = mill_lake_file_held(f->file);
 
-    for (size_t i = 0; i < in->headers.n; i++) /* a raw row has them */
-        bytes += in->headers.v[i].key.n + in->headers.v[i].value.n + PART_ROW_BYTES;
-    rc = mill_lake_file_added(f->file, bytes, err);
-    held = mill_lake_file_held(f->file);
     f->rows++;
     p->held += held - f->held;
     s->held += held - f->held;
@@ -252,7 +259,8 @@ static enum mill_code part_failed(struct sink *s, struct sink_part *p, const str
 {
     struct mill_sink_failure *f;
     struct mill_pair *h = mill_arena_calloc(&p->mem, in->headers.n + 1, sizeof *h);
-    size_t bytes = sizeof *f + in->key.n + in->raw.n + in->headers.n * sizeof *h;
+    size_t bytes = sizeof *f + in->key.n + in->raw.n + in->headers.n * sizeof *h +
+                   part_header_bytes(in->headers);
     bool ok = h != NULL;
 
     if (p->n_failed == p->failed_size) {
@@ -268,11 +276,9 @@ static enum mill_code part_failed(struct sink *s, struct sink_part *p, const str
     f->in.topic = p->topic->name;
     f->in.key = part_dup(p, in->key, &ok);
     f->in.raw = part_dup(p, in->raw, &ok);
-    for (size_t i = 0; ok && i < in->headers.n; i++) {
+    for (size_t i = 0; ok && i < in->headers.n; i++)
         h[i] = (struct mill_pair){part_dup(p, in->headers.v[i].key, &ok),
                                   part_dup(p, in->headers.v[i].value, &ok)};
-        bytes += in->headers.v[i].key.n + in->headers.v[i].value.n;
-    }
     if (!ok)
         return mill_fail(err, MILL_E_NOMEM, "failures", "out of memory");
     f->in.headers = (struct mill_map){h, in->headers.n};

@@ -29,6 +29,14 @@ static void slow_s3(void)
     atomic_fetch_sub(&waiting, 1);
 }
 
+/** From now on S3 answers no upload, until it is open again. */
+static void shut_s3(void)
+{
+    main_thread = pthread_self();
+    atomic_store(&shut, true);
+    fake_lake.on_act = slow_s3;
+}
+
 /** A slow S3: nobody waits for it for longer than a turn. The next range is gathered meanwhile, and
  *  goes out when this one is in the lake. */
 static void test_slow_s3(void **state)
@@ -43,9 +51,7 @@ static void test_slow_s3(void **state)
     assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
     s->turn_ms = 1;
     sink_turn(s, 1);
-    main_thread = pthread_self();
-    atomic_store(&shut, true);
-    fake_lake.on_act = slow_s3;
+    shut_s3();
     sink_feed(ctx, "t", 0, 7);
     fake_lake.read_to = 9; /* markers; but what is before them is not in the lake yet */
     assert_int_equal(sink_spec->on_poll(ctx, 0, &err), MILL_DONE);
@@ -101,9 +107,7 @@ static void test_two_beside(void **state)
         fake_lake.offset = -1;
         assert_int_equal(sink_assign(ctx, topics[k], 0, 50, &from, &err), MILL_DONE);
     }
-    main_thread = pthread_self();
-    atomic_store(&shut, true);
-    fake_lake.on_act = slow_s3;
+    shut_s3();
     for (size_t k = 0; k < 3; k++)
         sink_feed(ctx, topics[k], 0, 7);
     assert_int_equal(s->n_uploads, 2);
@@ -141,9 +145,7 @@ static void test_one_turn_for_all(void **state)
 
     sink_beside(ctx);
     assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
-    main_thread = pthread_self();
-    atomic_store(&shut, true);
-    fake_lake.on_act = slow_s3;
+    shut_s3();
     sink_feed(ctx, "t", 0, 14);
     assert_int_equal(s->n_uploads, 1);
     s->turn_ms = TURN_MS;
@@ -177,9 +179,7 @@ static void test_another_makes_room(void **state)
     }
     s->turn_ms = 1;
     sink_turn(s, 1);
-    main_thread = pthread_self();
-    atomic_store(&shut, true);
-    fake_lake.on_act = slow_s3;
+    shut_s3();
     /* t has a range out, and gathers one that is larger than u's. */
     for (int64_t i = 0; fake_metric(ctx, 3, ROLL_MEMORY) < 2 && i < 2000; i++) {
         in = record_at(i < 5 ? "u" : "t", i);
@@ -218,9 +218,7 @@ static void test_revoked_amid(void **state)
 
     sink_beside(ctx);
     assert_int_equal(sink_assign(ctx, "t", 0, 50, &from, &err), MILL_DONE);
-    main_thread = pthread_self();
-    atomic_store(&shut, true);
-    fake_lake.on_act = slow_s3;
+    shut_s3();
     sink_feed(ctx, "t", 0, 12);
     assert_int_equal(pthread_create(&opener, NULL, open_later, NULL), 0);
     sink_spec->sink->on_revoke(ctx, "t", 0, true);
